@@ -1,0 +1,78 @@
+/* config.h - one configuration as loaded: one arena, counted references, never changed after the load. */
+#ifndef CONFIG_LOADED_H
+#define CONFIG_LOADED_H
+
+#include <stdbool.h>
+
+#include "base/err.h"
+#include "base/ip.h"
+#include "base/log.h"
+#include "option.h"
+#include "policy.h"
+#include "profile.h"
+
+struct global_options {
+    struct str listen;
+    struct str listen_group;
+    struct str hostname;
+    struct cidr_list local_networks;
+    struct str_list local_domains;
+    struct str state_dir;
+    struct str key_dir;
+};
+
+enum log_format { FORMAT_KEYVALUE, FORMAT_JSON, FORMAT_LOGTERSE };
+
+struct log_options {
+    int format; /* enum log_format */
+    int level;  /* enum log_level */
+    int to;     /* enum log_target */
+};
+
+struct limit_options { /* what one stranger may make us hold */
+    long recipients;
+    uint64_t header_size;
+    uint64_t message_size;
+    uint64_t memory; /* of a body, before it goes to a file */
+};
+
+struct config {
+    struct arena *arena;
+    int references; /* atomic */
+    struct str path; /* of the file; empty: the built-in defaults alone */
+    struct global_options global;
+    struct log_options log;
+    struct limit_options limits;
+    struct profile *profiles;
+    size_t profile_count;
+    struct profile *fallback; /* where no profile's conditions hold: built-in, never a trusted one */
+    struct conf_entry *tree;  /* as written, for `config show` */
+};
+
+/* One section's option table, for everything that is generated (describe.c). */
+struct section {
+    const char *name; /* "" for the top level */
+    const char *doc;
+    const struct option *options;
+};
+extern const struct section config_sections[]; /* "", dns, log, limits, ..., profile; ends with name NULL */
+
+#define CONFIG_DEFAULT_PATH SYSCONFDIR "/sme-milter.conf"
+
+/* config_load - read FILE (empty path: CONFIG_DEFAULT_PATH if it exists, else built-in defaults only). NULL when there
+ * was an error; problems then names all of them. The caller holds the one reference. */
+struct config *config_load(struct str path, struct problems *problems);
+struct config *config_from_text(struct str name, struct str text, struct problems *problems);
+struct config *config_ref(struct config *config);
+void config_unref(struct config **config);
+
+bool config_is_local_domain(const struct config *config, struct str domain); /* lower-case domain */
+
+/* config_set - one `--set POLICY.OPTION=VALUE`, for every profile (or PROFILE:POLICY.OPTION); before anyone else sees
+ * the configuration. */
+bool config_set(struct config *config, struct str assignment, struct problems *problems);
+
+/* The built-in profiles, in the configuration's own language. */
+extern const char config_builtin[];
+
+#endif

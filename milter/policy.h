@@ -1,0 +1,126 @@
+/* policy.h - what a policy is. The only header of ours, besides those of mail/ and base/, that policies/ includes.
+ *
+ * The way of one message: Postfix connects, says HELO, MAIL, RCPT..., DATA, headers, body, end. At each of these stages
+ * the runner (stage.c) goes twice over the profile's policies: first every `ask` (start lookups, never wait), then every
+ * `at` in the profile's order. `at` looks at what is known and returns a finding; it does not judge. Whether a bad
+ * finding refuses anything, when the client hears of it, with which reply, who is immune and what it does to karma are
+ * the common options, applied by the runner and nobody else.
+ *
+ * A policy is one const struct, its option table and static functions: no allocation to free (use c->arena), no lock
+ * (one callback of a session at a time), no log call, no socket, no other state than the session's and the message's.
+ */
+#ifndef POLICY_H
+#define POLICY_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "base/arena.h"
+#include "base/clock.h"
+#include "base/err.h"
+#include "base/ip.h"
+#include "base/str.h"
+#include "facts.h"
+#include "message.h"
+#include "option.h"
+#include "session.h"
+
+enum stage { AT_CONNECT, AT_HELO, AT_MAIL, AT_RCPT, AT_DATA, AT_HEADERS, AT_MESSAGE, AT_UNKNOWN, AT_CLOSE, STAGES };
+
+enum result { NOTHING, GOOD, BAD, UNSURE };
+
+struct finding {
+    enum result result;
+    const char *status; /* RFC 3463 enhanced code of class 5, "5.7.1"; the runner makes it 4.x.x for a temporary reply */
+    int code;           /* SMTP reply code of class 5 where 550 would be wrong (530, ...); 0: as usual */
+    struct str text;    /* what the client is told, without codes; outside bytes need no escaping here */
+};
+
+#define NO_OPINION ((struct finding){0})
+
+enum reject { REJECT_NOW, REJECT_LATER, REJECT_NEVER };
+enum reply_kind { REPLY_PERM, REPLY_TEMP, REPLY_DISCONNECT, REPLY_TEMP_DISCONNECT };
+enum immune { IMMUNE_LOCAL = 1, IMMUNE_AUTH = 2, IMMUNE_WHITELISTED = 4 };
+
+struct common { /* the options that every policy has */
+    bool enabled;
+    int reject;    /* enum reject */
+    int reply;     /* enum reply_kind */
+    long karma;    /* added to the connection's karma when bad */
+    unsigned skip; /* enum immune */
+};
+
+struct policy;
+struct config;
+
+/* One policy as a profile uses it. */
+struct instance {
+    const struct policy *policy;
+    struct common common;
+    const void *options;
+};
+
+/* What a policy sees. */
+struct context {
+    const struct config *config;
+    const struct instance *instance;
+    const void *options;         /* of this policy in this profile */
+    struct session *session;
+    struct message *message;     /* NULL before MAIL and after the connection's last message */
+    const struct recipient *rcpt; /* at AT_RCPT */
+    struct str command;          /* at AT_UNKNOWN: the verb */
+    struct arena *arena;         /* lives as long as the finding: the message's, or before MAIL the session's */
+    struct facts *facts;
+};
+
+#define OPTIONS(type, c) ((const type *)(c)->options)
+
+struct policy {
+    const char *name;
+    const char *summary;           /* one line for lists and man pages */
+    const struct option *options;  /* NULL: none but the common ones */
+    size_t options_size;           /* of their struct */
+    struct {                       /* defaults of the common options, as written in the file; NULL: the usual */
+        const char *enabled;       /* usually "yes" */
+        const char *reject;        /* "now" */
+        const char *reply;         /* "perm" */
+        const char *karma;         /* "0" */
+        const char *skip;          /* "" */
+    } presets;
+    const char *const *needs;      /* policies that must stand before it in a profile; NULL-terminated */
+    struct finding (*at[STAGES])(struct context *);
+    void (*ask[STAGES])(struct context *);
+    /* check - what one option alone cannot tell; adds to problems, said at `at`. May be NULL. */
+    void (*check)(const struct common *common, const void *options, struct place at, struct problems *problems);
+    bool wants_body;               /* at AT_MESSAGE it reads the message's body */
+    bool edits;                    /* it queues edits (edits.h) */
+};
+
+/* Findings. The text is a format; outside bytes may be given to it as they are. */
+struct finding good(struct context *c);
+struct finding unsure(struct context *c, const char *format, ...) __attribute__((format(printf, 2, 3)));
+struct finding bad(struct context *c, const char *status, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+struct finding bad_code(struct context *c, int code, const char *status, const char *format, ...)
+    __attribute__((format(printf, 4, 5)));
+
+/* bad_entry - the entry's own text if it has one, else the given words; notes the entry as FACT_MATCHED. */
+struct finding bad_entry(struct context *c, const struct pattern *entry, const char *status, const char *words);
+
+void fact_set(struct context *c, enum fact fact, struct str value);
+struct str fact_get(const struct context *c, enum fact fact); /* the newest; empty when nobody found it */
+
+/* The policies there are, in the order of the documentation (policies/table.c). */
+extern const struct policy *const policy_table[];
+extern const size_t policy_table_count;
+const struct policy *policy_by_name(struct str name); /* NULL: none */
+
+/* Names as configuration, log and commands write them; NULL-terminated where used by options. */
+extern const char *const stage_names[];      /* "connect" ... "close" */
+extern const char *const result_names[];     /* "nothing" "good" "bad" "unsure" */
+extern const char *const reject_words[];     /* "now" "later" "never" */
+extern const char *const reply_words[];      /* "perm" "temp" "disconnect" "temp_disconnect" */
+extern const char *const immune_words[];     /* "local" "auth" "whitelisted" */
+extern const struct option common_options[]; /* rows over struct common; presets come from the policy */
+
+#endif

@@ -1,0 +1,71 @@
+/* session.h - one SMTP connection, from Postfix's CONNECT to its close.
+ *
+ * Lifetimes, each tested by every scenario under ASan:
+ *  1. The session's arena lives from session_open() to session_close(); a message's arena from MAIL to its end.
+ *  2. A message may point into its session; the session never into a message. To keep something, copy it.
+ *  3. The configuration is reference-counted: a reload never pulls it from under a session.
+ *  4. A session moves between threads, one callback at a time: no locks, and nothing thread-local.
+ */
+#ifndef SESSION_H
+#define SESSION_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/arena.h"
+#include "base/ip.h"
+#include "base/str.h"
+#include "facts.h"
+
+struct config;
+struct profile;
+struct message;
+struct record;
+struct reply;
+
+/* What Postfix tells at CONNECT. Whatever it did not tell stays empty, and then never selects a trusted profile. */
+struct peer {
+    struct ip ip;
+    struct str name;        /* verified name, or empty */
+    unsigned port;          /* of the client */
+    unsigned server_port;   /* {daemon_port}: 25, 465, 587; 0 when not told */
+    struct str daemon_name; /* {daemon_name} */
+};
+
+struct records { /* findings, in order */
+    struct record *first, *last;
+};
+
+struct session {
+    struct arena *arena;
+    struct config *config;         /* counted reference */
+    const struct profile *profile; /* chosen at CONNECT, again at every MAIL */
+    struct peer peer;
+    struct str ref;           /* of the connection; messages add a letter: unique over restarts */
+    struct str helo;          /* the last one; empty before */
+    struct str tls_version;   /* {tls_version}; empty without TLS */
+    struct str auth;          /* {auth_authen}; empty when not authenticated */
+    bool is_local;            /* in local_networks, or as the policy relay found */
+    bool is_whitelisted;      /* as the policy whitelist found */
+    unsigned unknown_commands;
+    long karma;               /* sum of the weights of all findings so far */
+    struct records records;   /* of stages before MAIL and between messages */
+    struct facts facts;       /* of the same */
+    const struct record *deferred; /* the first finding with reject = later that nothing has cleared */
+    struct message *message;  /* the open one, or NULL */
+    unsigned messages;        /* begun */
+    bool told;                /* a verdict before MAIL was told (connect, helo, unknown command) */
+    int64_t began_ms;         /* clock_ms() */
+};
+
+/* Called by callbacks.c and by the drivers of tests and `sme-milterctl test`, in the order of SMTP. Each returns the reply to
+ * give now, or NULL for "go on". The reply belongs to the session or the open message: use it before the next call. */
+struct session *session_open(struct config *config, const struct peer *peer); /* takes a reference of its own */
+const struct reply *session_connect(struct session *s);
+const struct reply *session_helo(struct session *s, struct str name, struct str tls_version);
+const struct reply *session_unknown(struct session *s, struct str verb);
+void session_close(struct session **s); /* ends an open message, writes the line of a connection without one */
+
+struct str session_keep(struct session *s, struct str text); /* a copy that lives as long as the session */
+
+#endif
