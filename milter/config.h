@@ -16,7 +16,7 @@ struct global_options {
     struct str listen_group;
     struct str hostname;
     struct cidr_list local_networks;
-    struct str_list local_domains;
+    struct pattern_list local_domains;
     struct str state_dir;
     struct str key_dir;
 };
@@ -46,7 +46,10 @@ struct config {
     struct profile *profiles;
     size_t profile_count;
     struct profile *fallback; /* where no profile's conditions hold: built-in, never a trusted one */
-    struct conf_entry *tree;  /* as written, for `config show` */
+    unsigned stages;          /* stages_used() */
+    bool wants_body, edits;   /* some policy of some profile does */
+    struct conf_entry *tree;    /* as written, for `config show` */
+    struct conf_entry *builtin; /* config_builtin, parsed */
 };
 
 /* One section's option table, for everything that is generated (describe.c). */
@@ -55,7 +58,7 @@ struct section {
     const char *doc;
     const struct option *options;
 };
-extern const struct section config_sections[]; /* "", dns, log, limits, ..., profile; ends with name NULL */
+extern const struct section config_sections[]; /* "", log, limits, ..., profile; ends with name NULL */
 
 #define CONFIG_DEFAULT_PATH SYSCONFDIR "/sme-milter.conf"
 
@@ -68,9 +71,11 @@ void config_unref(struct config **config);
 
 bool config_is_local_domain(const struct config *config, struct str domain); /* lower-case domain */
 
-/* config_set - one `--set POLICY.OPTION=VALUE`, for every profile (or PROFILE:POLICY.OPTION); before anyone else sees
- * the configuration. */
-bool config_set(struct config *config, struct str assignment, struct problems *problems);
+/* config_origin - where the value of an option in a profile (NULL: outside of profiles) was last written: the file's
+ * line, the built-in profile (file "built-in"), or an empty place for the option's default. `section` is a policy's
+ * name, "profile" for the profile's own options, a section's name, or "" for the top level. */
+struct place config_origin(const struct config *config, const struct profile *profile, const char *section,
+                           const struct option *option);
 
 /* The built-in profiles, in the configuration's own language. */
 extern const char config_builtin[];

@@ -1,9 +1,9 @@
 /* config_tree.h - a configuration file as it was written: sections, entries, values, each with its file and line.
  *
  * The language is libConfuse's: `key = value`, `key = {a, b}`, `key += {c}`, `section "title" { ... }`,
- * `include("conf.d/*.conf")`, comments with #, // and C's, strings in "double" quotes (with \n \t \\ \" \xHH) or
- * 'single' quotes (as they are), bare words. There is no ${ENVIRONMENT}. What the words mean is not known here;
- * config.c knows.
+ * include("conf.d/NAME.conf") with * and ? for parts of names, comments with #, // and C's, strings in "double" quotes
+ * (with \n \t \\ \" \xHH) or 'single' quotes (as they are), bare words. There is no ${ENVIRONMENT}. What the words
+ * mean is not known here; config.c knows.
  *
  * Why not libConfuse itself: it stops at the first error, takes a missing closing brace in silence, lets a repeated key
  * win, and keeps no line numbers for values; an administrator is to hear everything at once, with the line.
@@ -34,7 +34,8 @@ struct conf_entry {
     struct conf_entry *children; /* of a section */
 };
 
-/* Caps: an include depth of 16, 100 000 entries, 64 MiB a file; beyond them is an error that says so. */
+/* Caps: an include depth of 16, sections 16 deep, 100 000 entries, 1 000 000 values, 64 MiB a file, 100 syntax errors;
+ * beyond them is an error that says so. */
 
 /* conf_parse_file - the top-level entries of a file and all it includes. Every syntax error, unreadable or cyclic
  * include is added to problems, and parsing goes on after it. A relative include is relative to the file that names it;
@@ -43,5 +44,14 @@ struct conf_entry *conf_parse_file(struct arena *a, struct str path, struct prob
 
 /* conf_parse_text - the same for text in memory, called `name` in errors. Without include(). */
 struct conf_entry *conf_parse_text(struct arena *a, struct str name, struct str text, struct problems *problems);
+
+/* conf_read_file - the whole of a regular file of at most `most` bytes; false with *error ("cannot be read: ..."). */
+bool conf_read_file(struct arena *a, struct str path, size_t most, struct str *text, struct str *error);
+
+/* conf_path_beside - a path that the file at `beside` names: relative to that file's directory. NUL-terminated. */
+struct str conf_path_beside(struct arena *a, struct str beside, struct str path);
+
+/* conf_shown - text as a complaint quotes it: not more than its beginning. */
+struct str conf_shown(struct arena *a, struct str text);
 
 #endif

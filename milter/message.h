@@ -20,6 +20,7 @@ struct recipient {
     struct recipient *next;
     struct address address;
     const struct record *refused_by; /* NULL: accepted */
+    const struct reply *refusal;     /* what its client heard then */
 };
 
 enum verdict_kind { VERDICT_ACCEPT, VERDICT_REJECT, VERDICT_TEMPFAIL, VERDICT_DISCARD, VERDICT_QUARANTINE };
@@ -45,13 +46,15 @@ struct message {
     bool headers_cut;            /* beyond the cap: the end of the message answers 552 */
     uint64_t body_bytes;         /* seen */
     struct spool *spool;         /* NULL when no policy wants the body */
+    bool too_large;              /* beyond limits.message_size */
+    bool broken;                 /* something of ours failed (a full disk): answered 451 */
     bool is_whitelisted;         /* for this message only */
     struct records records;
     struct facts facts;
-    const struct record *deferred; /* first finding with `later` of this message */
+    const struct record *refused_at_headers; /* told at the end, see stage.h rule 7 */
     struct edits *edits;         /* never NULL */
     struct verdict verdict;      /* as far as decided */
-    bool decided;                /* the client has been told a final refusal of the whole transaction */
+    bool over;                   /* decided and written to the log; kept only until its reply has been read */
     int64_t began_ms;
 };
 

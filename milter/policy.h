@@ -34,6 +34,7 @@ struct finding {
     const char *status; /* RFC 3463 enhanced code of class 5, "5.7.1"; the runner makes it 4.x.x for a temporary reply */
     int code;           /* SMTP reply code of class 5 where 550 would be wrong (530, ...); 0: as usual */
     struct str text;    /* what the client is told, without codes; outside bytes need no escaping here */
+    long karma;         /* of a good finding; a bad one's is the option */
 };
 
 #define NO_OPINION ((struct finding){0})
@@ -114,6 +115,7 @@ struct str fact_get(const struct context *c, enum fact fact); /* the newest; emp
 extern const struct policy *const policy_table[];
 extern const size_t policy_table_count;
 const struct policy *policy_by_name(struct str name); /* NULL: none */
+size_t policy_index(const struct policy *p);          /* in policy_table */
 
 /* Names as configuration, log and commands write them; NULL-terminated where used by options. */
 extern const char *const stage_names[];      /* "connect" ... "close" */

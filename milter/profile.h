@@ -30,7 +30,6 @@ struct profile {
     struct profile_options options;
     struct instance *instances; /* the enabled ones, in order */
     size_t count;
-    struct place *origins; /* per instance: where its last override was written */
 };
 
 /* profile_choose - the first profile whose conditions hold. What is not known (no {daemon_port}, no address, no

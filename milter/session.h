@@ -34,6 +34,13 @@ struct peer {
 
 struct records { /* findings, in order */
     struct record *first, *last;
+    unsigned count;
+};
+
+/* Who wants to see each finding as it is made (`sme-milterctl test`, scenario tests): after message_end() they are gone. */
+struct watcher {
+    void (*found)(void *ctx, const struct record *record, const struct facts *facts);
+    void *ctx;
 };
 
 struct session {
@@ -51,11 +58,15 @@ struct session {
     long karma;               /* sum of the weights of all findings so far */
     struct records records;   /* of stages before MAIL and between messages */
     struct facts facts;       /* of the same */
-    const struct record *deferred; /* the first finding with reject = later that nothing has cleared */
     struct message *message;  /* the open one, or NULL */
+    struct arena *message_arena; /* kept between messages, reset for each */
     unsigned messages;        /* begun */
-    bool told;                /* a verdict before MAIL was told (connect, helo, unknown command) */
+    unsigned greetings;       /* HELO and EHLO with a new name */
+    const struct record *told_by; /* the finding that refused before MAIL (connect, helo, unknown command), or NULL */
+    const struct reply *told; /* what the client heard then */
+    int told_at;              /* enum stage */
     int64_t began_ms;         /* clock_ms() */
+    const struct watcher *watcher; /* NULL in the daemon */
 };
 
 /* Called by callbacks.c and by the drivers of tests and `sme-milterctl test`, in the order of SMTP. Each returns the reply to

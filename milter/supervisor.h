@@ -9,4 +9,7 @@
  * Takes over the configuration's reference. Returns the exit status (sysexits). */
 int supervise(struct config *config);
 
+/* supervisor_log_problems - one log line for each, at the level it deserves. */
+void supervisor_log_problems(const struct problems *problems);
+
 #endif

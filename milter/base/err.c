@@ -12,6 +12,7 @@ static void add(struct problems *p, struct place at, bool warning, const char *f
     struct buf b = buf_in(p->arena);
 
     buf_vaddf(&b, format, ap);
+    at.file = str_dup(p->arena, at.file); /* the place may belong to a configuration that is refused and freed */
     p->items = arena_grow(p->arena, p->items, p->count, sizeof *p->items);
     p->items[p->count++] = (struct problem){at, buf_str(&b), warning};
     if (!warning)

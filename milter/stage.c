@@ -1,0 +1,162 @@
+/* stage.c - the runner: see the picture and the rules in stage.h. */
+#include "config.h"
+#include "stage.h"
+
+#define RECORDS_MOST 4096 /* per message and per connection: what one stranger may make us keep */
+
+/* before_mail - findings of these stages belong to the connection, all others to the message. */
+static bool of_session(enum stage stage)
+{
+    return stage == AT_CONNECT || stage == AT_HELO || stage == AT_UNKNOWN || stage == AT_CLOSE;
+}
+
+static bool is_immune(const struct session *s, unsigned skip)
+{
+    bool whitelisted = s->is_whitelisted || (s->message && s->message->is_whitelisted);
+
+    return ((skip & IMMUNE_LOCAL) && s->is_local) || ((skip & IMMUNE_AUTH) && s->auth.n) ||
+           ((skip & IMMUNE_WHITELISTED) && whitelisted);
+}
+
+static enum judged judge(const struct session *s, const struct record *r)
+{
+    enum result result = r->finding.result;
+    bool refuses = result == BAD || (result == UNSURE && s->profile->options.unsure == UNSURE_TEMPFAIL);
+
+    if (!refuses)
+        return JUDGED_NONE;
+    switch ((enum reject)r->instance->common.reject) {
+    case REJECT_NOW:
+        return JUDGED_NOW;
+    case REJECT_LATER:
+        return r->stage == AT_RCPT ? JUDGED_NOW : JUDGED_LATER; /* rule 6 */
+    case REJECT_NEVER:
+        break;
+    }
+    return JUDGED_NEVER;
+}
+
+static struct record *keep(struct session *s, const struct context *c, struct records *list, enum stage stage,
+                           struct finding f, size_t facts_from)
+{
+    struct record *r = arena_zalloc(c->arena, sizeof *r);
+
+    r->instance = c->instance;
+    r->stage = stage;
+    r->finding = f;
+    r->rcpt = c->rcpt;
+    r->facts_from = facts_from;
+    r->facts_count = c->facts->count - facts_from;
+    r->judged = judge(s, r);
+    if (list->last)
+        list->last->next = r;
+    else
+        list->first = r;
+    list->last = r;
+    list->count++;
+    if (f.result == BAD)
+        s->karma += c->instance->common.karma;
+    else if (f.result == GOOD)
+        s->karma += f.karma;
+    return r;
+}
+
+const struct record *stage_run(struct session *s, enum stage stage, const struct recipient *rcpt, struct str command)
+{
+    struct message *m = of_session(stage) ? NULL : s->message;
+    struct records *list = m ? &m->records : &s->records;
+    const struct profile *p = s->profile;
+    struct context c = {
+        .config = s->config, .session = s, .message = m, .rcpt = rcpt, .command = command,
+        .arena = m ? m->arena : s->arena, .facts = m ? &m->facts : &s->facts,
+    };
+
+    for (size_t i = 0; i < p->count; i++) {
+        c.instance = &p->instances[i];
+        c.options = c.instance->options;
+        if (c.instance->policy->ask[stage] && !is_immune(s, c.instance->common.skip))
+            c.instance->policy->ask[stage](&c);
+    }
+    for (size_t i = 0; i < p->count; i++) {
+        struct finding (*at)(struct context *) = p->instances[i].policy->at[stage];
+        size_t facts_from = c.facts->count;
+        struct finding f;
+        struct record *r;
+
+        c.instance = &p->instances[i];
+        c.options = c.instance->options;
+        if (!at || is_immune(s, c.instance->common.skip) || list->count >= RECORDS_MOST)
+            continue;
+        f = at(&c);
+        if (f.result == NOTHING)
+            continue;
+        r = keep(s, &c, list, stage, f, facts_from);
+        if (s->watcher)
+            s->watcher->found(s->watcher->ctx, r, c.facts);
+        if (r->judged == JUDGED_NOW)
+            return r; /* rule 4 */
+    }
+    return NULL;
+}
+
+void stage_clear_deferred(struct session *s, bool authenticated_now)
+{
+    for (struct record *r = s->records.first; r; r = r->next)
+        if (r->judged == JUDGED_LATER && (authenticated_now || is_immune(s, r->instance->common.skip)))
+            r->judged = JUDGED_CLEARED;
+    for (struct record *r = s->message ? s->message->records.first : NULL; r; r = r->next)
+        if (r->judged == JUDGED_LATER && is_immune(s, r->instance->common.skip))
+            r->judged = JUDGED_CLEARED;
+}
+
+static const struct record *first_deferred(const struct records *list)
+{
+    for (const struct record *r = list->first; r; r = r->next)
+        if (r->judged == JUDGED_LATER)
+            return r;
+    return NULL;
+}
+
+const struct record *stage_deferred(const struct session *s, enum stage stage)
+{
+    static const enum stage told_from[] = {
+        [REPLY_AT_MAIL] = AT_MAIL, [REPLY_AT_RCPT] = AT_RCPT, [REPLY_AT_DATA] = AT_DATA};
+    const struct record *r;
+
+    if (!s->message || of_session(stage) || stage < told_from[s->profile->options.reply_at])
+        return NULL;
+    r = first_deferred(&s->records);
+    return r ? r : first_deferred(&s->message->records);
+}
+
+unsigned stages_used(const struct config *config)
+{
+    unsigned used = 0;
+
+    for (size_t k = 0; k <= config->profile_count; k++) {
+        const struct profile *p = k < config->profile_count ? &config->profiles[k] : config->fallback;
+
+        if (p->options.reply_at == REPLY_AT_DATA)
+            used |= 1u << AT_DATA | 1u << (16 + AT_DATA);
+        for (size_t i = 0; i < p->count; i++)
+            for (unsigned stage = 0; stage < STAGES; stage++) {
+                const struct instance *in = &p->instances[i];
+
+                if (!in->policy->at[stage] && !in->policy->ask[stage])
+                    continue;
+                used |= 1u << stage;
+                if (in->policy->at[stage] && in->common.reject == REJECT_NOW)
+                    used |= 1u << (16 + stage);
+            }
+    }
+    return used;
+}
+
+enum reply_kind record_reply_kind(const struct record *r)
+{
+    enum reply_kind kind = (enum reply_kind)r->instance->common.reply;
+
+    if (r->finding.result != UNSURE)
+        return kind;
+    return kind == REPLY_DISCONNECT || kind == REPLY_TEMP_DISCONNECT ? REPLY_TEMP_DISCONNECT : REPLY_TEMP;
+}

@@ -1,0 +1,54 @@
+/* verdict.c - who decided, at which stage, and what the client heard. */
+#include "verdict.h"
+
+static enum verdict_kind kind_of(const struct reply *r)
+{
+    return r->code >= 500 ? VERDICT_REJECT : VERDICT_TEMPFAIL;
+}
+
+static const struct reply *set(struct message *m, enum stage stage, const struct record *by, const struct reply *r)
+{
+    m->verdict = (struct verdict){kind_of(r), by, (int)stage, r};
+    return r;
+}
+
+const struct reply *verdict_refuse(struct message *m, enum stage stage, const struct record *by)
+{
+    return set(m, stage, by, reply_make(m->arena, &by->finding, record_reply_kind(by), m->ref));
+}
+
+const struct reply *verdict_refuse_rcpt(struct message *m, struct recipient *rcpt, const struct record *by)
+{
+    const struct reply *r = reply_make(m->arena, &by->finding, record_reply_kind(by), m->ref);
+
+    rcpt->refused_by = by;
+    rcpt->refusal = r;
+    return r;
+}
+
+const struct reply *verdict_limit(struct message *m, enum stage stage, enum reply_kind kind, int code,
+                                  const char *status, const char *text)
+{
+    struct finding f = {.result = BAD, .status = status, .code = code, .text = str_of(text)};
+
+    return set(m, stage, NULL, reply_make(m->arena, &f, kind, m->ref));
+}
+
+void verdict_finish(struct message *m, bool ended)
+{
+    m->verdict = (struct verdict){VERDICT_ACCEPT, NULL, ended ? AT_MESSAGE : AT_ABORT, NULL};
+    if (ended || m->rcpt_accepted > 0)
+        return;
+    for (const struct recipient *r = m->rcpt; r; r = r->next)
+        if (r->refused_by) {
+            m->verdict = (struct verdict){kind_of(r->refusal), r->refused_by, AT_RCPT, r->refusal};
+            return;
+        }
+}
+
+struct verdict verdict_of_connection(const struct session *s)
+{
+    if (s->told)
+        return (struct verdict){kind_of(s->told), s->told_by, s->told_at, s->told};
+    return (struct verdict){VERDICT_ACCEPT, NULL, AT_CLOSE, NULL};
+}

@@ -1,0 +1,14 @@
+/* table.c - all policies, in the order of the documentation. A new one is a line here and a line in Makefile.am. */
+#include "policy.h"
+
+#define POLICIES(X)                                                                                                   \
+    X(loadcheck) X(relay) X(tls) X(helo) X(unrecognized_commands) X(badmailfrom) X(badmailfromto) X(bogus_bounce)      \
+    X(badrcptto) X(badrcptto_ext) X(goodrcptto) X(bcc) X(headers)
+
+#define DECLARE(name) extern const struct policy policy_##name;
+#define LIST(name) &policy_##name,
+
+POLICIES(DECLARE)
+
+const struct policy *const policy_table[] = {POLICIES(LIST)};
+const size_t policy_table_count = sizeof policy_table / sizeof policy_table[0];

@@ -1,0 +1,180 @@
+/* scenario.h - a scenario as read, what a driver sees of each step, and the three drivers.
+ *
+ *   FILE ─ scenario_parse.c ─▶ struct scenario ─ scenario_play.c ─▶ driver ─▶ the daemon's code
+ *                                                    │  ▲              in process, over the milter protocol, or
+ *                                     checks, TAP ◀──┘  └─ struct seen    through Postfix
+ *
+ * The language is told in t/scenario/README.
+ */
+#ifndef T_SCENARIO_H
+#define T_SCENARIO_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+
+#include "milter/base/arena.h"
+#include "milter/base/str.h"
+
+enum { DRIVER_INPROCESS = 1, DRIVER_WIRE = 2, DRIVER_POSTFIX = 4, DRIVER_ALL = 7 };
+
+enum step_kind {
+    STEP_CLOCK, STEP_ADVANCE, STEP_LOAD, /* change the world; nobody answers */
+    STEP_CONNECT, STEP_HELO, STEP_EHLO, STEP_TLS, STEP_AUTH, STEP_MAIL, STEP_RCPT, STEP_UNKNOWN, STEP_DATA, STEP_MESSAGE,
+    STEP_ABORT, STEP_CLOSE, STEPS
+};
+extern const char *const step_names[STEPS];
+
+enum check_kind { CHECK_REPLY, CHECK_FOUND, CHECK_EDIT, CHECK_LOG, CHECK_KARMA };
+
+struct words {
+    struct str *items;
+    size_t count;
+};
+
+struct pair { /* of `log` and of a finding's facts */
+    struct str key, value;
+    bool regex;
+};
+
+struct check {
+    struct check *next;
+    enum check_kind kind;
+    unsigned line;
+    struct str text;         /* as written, for messages */
+    bool go_on;              /* reply: continue */
+    bool closed;             /* reply: and the connection is over */
+    int code;                /* reply: 550 */
+    struct str status;       /* reply, found: "5.7.1", or empty: any */
+    struct str fragment;     /* reply: part of its text, or empty */
+    struct str policy;       /* found */
+    struct str result;       /* found: "good", "bad", "unsure" */
+    struct str edit;         /* edit: as edit_text() writes it; empty for none */
+    struct pair *pairs;      /* found: facts; log: fields */
+    size_t pair_count;
+    long karma;
+};
+
+struct step {
+    struct step *next;
+    enum step_kind kind;
+    unsigned line;
+    struct str written;      /* the line, for the transcript */
+    struct words args;       /* helo NAME, mail and rcpt words, unknown VERB, auth USER, tls VERSION */
+    struct str client, name; /* connect: IP or "unknown"; name or empty */
+    unsigned client_port, server_port;
+    struct str daemon_name;
+    struct str text;         /* message: as sent, CRLF and all, without the dots of SMTP */
+    int64_t ms;              /* clock: wall time; advance: by how much */
+    double load;             /* negative: the system does not tell */
+    struct check *checks;
+};
+
+struct scenario_file { /* `file NAME` */
+    struct scenario_file *next;
+    struct str name, text;
+};
+
+struct scenario {
+    struct arena *arena;
+    const char *path;
+    unsigned drivers;             /* DRIVER_ bits of `only` */
+    struct str profile;           /* `profile NAME`, or empty */
+    struct words policies;        /* `policies` */
+    struct str literal;           /* `config` block, or empty */
+    struct pair *sets;            /* `set`: key as written, value as written; regex: += */
+    size_t set_count;
+    struct scenario_file *files;
+    struct step *steps;
+    unsigned error_line;          /* of the first thing that is wrong */
+    struct str error;             /* empty: fine */
+};
+
+/* scenario_parse - read a scenario; its error field says what is wrong, if anything. */
+struct scenario *scenario_parse(struct arena *a, const char *path, struct str text);
+
+/* scenario_config - the configuration text of a scenario; dir replaces {dir}, listen and group are for the socket. */
+struct str scenario_config(struct arena *a, const struct scenario *scn, struct str dir, struct str listen,
+                           struct str group);
+
+/* scenario_field - the next header field of a message as Postfix gives it to a filter: name, and the value as it was
+ * written after the colon, with LF between folded lines. False at the end of the header; *rest is then the body. */
+bool scenario_field(struct arena *a, struct str *rest, struct str *name, struct str *value);
+
+struct seen_finding {
+    struct str policy, result, status;
+    struct pair *facts;
+    size_t fact_count;
+};
+
+/* What a driver saw of one step. Everything in the play's arena. */
+struct seen {
+    struct str reply;               /* "550 5.7.1 text"; empty: go on */
+    bool closed;                    /* the connection is over */
+    bool reply_unseen;              /* the driver could see the code only: Postfix keeps the text to itself */
+    struct seen_finding *findings;  /* of this step, when findings_known */
+    size_t finding_count;
+    struct str *edits;              /* of the message, when edits_known */
+    size_t edit_count;
+    struct str *lines;              /* report lines written during this step */
+    size_t line_count;
+    long karma;                     /* when karma_known */
+    bool findings_known, edits_known, karma_known;
+    struct str error;               /* the driver could not play the step */
+};
+
+/* A play: one scenario in one driver. What the steps so far have made of the connection is kept by scenario_play.c. */
+struct play {
+    struct arena *arena;
+    const struct scenario *scenario;
+    struct str dir;            /* its own directory, for files and sockets */
+    struct str auth, tls;      /* as the last steps said */
+    struct str sticky;         /* a refusal at connect or HELO: Postfix asks no filter any more, and says this at MAIL */
+    bool connected;            /* a connection is open */
+    bool hung_up;              /* a reply ended it: only `close` may follow */
+    bool in_message;           /* the filter has an open message: one report line is still to come */
+    bool in_data;              /* DATA was answered 354 */
+    bool told;                 /* a refusal before MAIL was told: the connection has a line of its own */
+    unsigned mails, rcpts;     /* begun on the connection; accepted of the transaction */
+    int64_t wall_ms, passed_ms; /* scripted time: now, and what the steps `advance` added to it */
+    double load;
+    struct buf transcript;
+    void *state;               /* the driver's */
+};
+
+/* play_lines_due - how many report lines this step brings, given whether it was refused. */
+unsigned play_lines_due(const struct play *p, const struct step *step, bool refused);
+
+/* play_stuck - what Postfix answers by itself once a filter has refused a connection; false: the filter is asked. */
+bool play_stuck(struct play *p, const struct step *step, struct seen *seen);
+
+void play_note(struct play *p, const char *format, ...) __attribute__((format(printf, 2, 3))); /* into the transcript */
+void seen_line(struct play *p, struct seen *seen, struct str line);                         /* a report line came */
+
+/* tap - one point; what is wrong is told below it. */
+struct tap {
+    unsigned points, failed;
+};
+bool tap_point(struct tap *t, bool ok, const char *format, ...) __attribute__((format(printf, 3, 4)));
+void tap_skip(struct tap *t, const char *what, const char *why);
+void tap_lines(struct str text); /* as comments */
+
+struct driver {
+    const char *name;
+    unsigned bit;
+    /* begin - with the configuration's text; files are written. False with *error when it cannot. */
+    bool (*begin)(struct play *p, struct str config, struct str *error);
+    /* step - play it and tell what was seen; clock, advance and load have changed the play already. */
+    void (*step)(struct play *p, const struct step *step, struct seen *seen);
+    void (*end)(struct play *p);
+    /* prepare - before the first scenario: -1 to go on, else the exit status; finish - after the last. Both may be NULL. */
+    int (*prepare)(char **argv);
+    void (*finish)(struct tap *tap);
+};
+extern const struct driver driver_inprocess, driver_wire, driver_postfix;
+
+/* play_run - play the scenario with the driver and check everything. */
+bool play_run(struct tap *tap, const struct scenario *scn, const struct driver *driver, bool verbose);
+
+#endif
