@@ -391,6 +391,7 @@ static struct config *build(struct arena *a, struct str path, struct conf_entry 
     apply_section(config, "limits", &config->limits, problems);
     finish_globals(config, problems);
     build_profiles(config, problems);
+    problems_sort(problems);
     if (problems->errors) {
         arena_free(&a);
         return NULL;

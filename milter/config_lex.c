@@ -242,11 +242,11 @@ static struct str lex_string(struct lexer *x)
         x->pos += n + 1;
         return string_value(x, str_slice(s, 0, n), quote);
     }
+    start = conf_shown(x->problems->arena, str_trim(s));
     for (n = 0; n < s.n && s.p[n] != ',' && s.p[n] != '}';)
         n++;
     x->pos += n;
     s = str_trim(str_slice(s, 0, n));
-    start = conf_shown(x->problems->arena, s);
     lexer_error(x, x->line, "the string %c" STR_FMT " has no closing %c on its line", quote, STR_ARG(start), quote);
     return s;
 }

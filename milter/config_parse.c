@@ -258,7 +258,7 @@ static void parse_option(struct parser *p, struct chain *chain, unsigned nest)
         e = &entry_new(p, chain, CONF_LIST, &name)->entry;
         e->append = append;
         parse_list(p, e);
-    } else if (is_text(t) && !(t->first && starts_entry(t))) {
+    } else if (is_text(t) && !(t->first && (starts_entry(t) || (is_name(t) && is_text(&t[1]) && !t[1].first)))) {
         e = &entry_new(p, chain, CONF_SCALAR, &name)->entry;
         e->append = append;
         p->valued = e->name;

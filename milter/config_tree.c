@@ -259,17 +259,23 @@ static size_t entry_hash(const struct conf_entry *e)
 
 static void say_duplicate(struct problems *problems, const struct conf_entry *e, const struct conf_entry *first)
 {
-    struct str name = conf_shown(problems->arena, e->title.n ? e->title : e->name), file = STR_NONE;
-    const char *what = e->kind == CONF_SECTION ? "section " : "";
+    struct arena *a = problems->arena;
+    struct str name = conf_shown(a, e->title.n ? e->title : e->name), where;
+    bool section = e->kind == CONF_SECTION;
 
     if (!str_is(e->at.file, first->at.file))
-        file = arena_printf(problems->arena, STR_FMT ":", STR_ARG(first->at.file));
-    if (e->kind != CONF_SECTION && first->append)
-        problem_warning(problems, e->at, "\"" STR_FMT "\" is set with = here, which forgets the += of " STR_FMT "%s%u",
-                        STR_ARG(name), STR_ARG(file), file.n ? "" : "line ", first->at.line);
+        where = arena_printf(a, STR_FMT ":%u", STR_ARG(first->at.file), first->at.line);
     else
-        problem_error(problems, e->at, "%s\"" STR_FMT "\" is already %s at " STR_FMT "%s%u", what, STR_ARG(name),
-                      e->kind == CONF_SECTION ? "opened" : "set", STR_ARG(file), file.n ? "" : "line ", first->at.line);
+        where = arena_printf(a, "line %u", first->at.line);
+    if (!section && first->append)
+        problem_warning(problems, e->at, "\"" STR_FMT "\" is set with = here, which forgets the += of " STR_FMT,
+                        STR_ARG(name), STR_ARG(where));
+    else if (str_is(e->at.file, first->at.file) && e->at.line == first->at.line && e->at.file.p != first->at.file.p)
+        problem_error(problems, e->at, "%s\"" STR_FMT "\" is here twice: this file is included twice",
+                      section ? "section " : "", STR_ARG(name));
+    else
+        problem_error(problems, e->at, "%s\"" STR_FMT "\" is already %s at " STR_FMT, section ? "section " : "",
+                      STR_ARG(name), section ? "opened" : "set", STR_ARG(where));
 }
 
 static void find_duplicates(struct arena *scratch, const struct conf_entry *entries, struct problems *problems,
@@ -299,28 +305,12 @@ static void find_duplicates(struct arena *scratch, const struct conf_entry *entr
     }
 }
 
-/* in_order - what was said, by line, as far as it is of one file and nothing of another file was said in between. */
-static void in_order(struct problem *items, size_t count)
-{
-    for (size_t i = 1; i < count; i++) {
-        struct problem item = items[i];
-        size_t at = i;
-
-        while (at && items[at - 1].at.file.p == item.at.file.p && items[at - 1].at.line > item.at.line) {
-            items[at] = items[at - 1];
-            at--;
-        }
-        items[at] = item;
-    }
-}
-
 static struct conf_entry *parse_all(struct arena *a, struct str name, const struct str *text, struct problems *problems)
 {
     struct lex_budget budget = {0};
     struct parser p = {.in_memory = text != NULL};
     struct chain chain = {NULL, &chain.head};
     struct arena *scratch = arena_new(0);
-    size_t before = problems->count;
     unsigned said = 0;
 
     p.lex.arena = a;
@@ -332,7 +322,6 @@ static struct conf_entry *parse_all(struct arena *a, struct str name, const stru
     else
         parse_file(&p, NULL, 0, &chain, 0);
     find_duplicates(scratch, chain.head, problems, &said);
-    in_order(problems->items + before, problems->count - before);
     arena_free(&scratch);
     return chain.head;
 }

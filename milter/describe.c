@@ -142,8 +142,7 @@ struct str describe_flow(struct arena *a)
 
     buf_addf(&b, "%-24s", "");
     for (unsigned stage = 0; stage < STAGES; stage++)
-        buf_addf(&b, "%-9s", stage_names[stage]);
-    buf_add(&b, STR("\n"));
+        buf_addf(&b, stage + 1 < STAGES ? "%-9s" : "%s\n", stage_names[stage]);
     for (size_t i = 0; i < policy_table_count; i++) {
         const struct policy *p = policy_table[i];
 

@@ -128,11 +128,11 @@ static int take_flags(struct arena *a, struct invocation *v, char **argv)
     return 1;
 }
 
-static struct invocation parse_arguments(struct arena *a, char **argv)
+static struct invocation parse_arguments(struct arena *a, int argc, char **argv)
 {
     struct invocation v = {STR_NONE, false};
 
-    for (int i = 1; argv[0] && argv[i];) {
+    for (int i = 1; i < argc;) {
         if (argv[i][0] != '-' || !argv[i][1] || strcmp(argv[i], "--") == 0)
             refuse_usage(a, "unexpected argument", argv[i]);
         i += take_flags(a, &v, argv + i);
@@ -150,7 +150,7 @@ static int test(struct arena *a, const struct config *config, const struct probl
     }
     if (!config)
         return EX_CONFIG;
-    say("configuration is fine\n");
+    return puts("configuration is fine") >= 0 && fflush(stdout) == 0 ? EXIT_SUCCESS : EX_IOERR;
 }
 
 /* fill_standard_descriptors - where one of the first three is closed, a socket would get its number and take what is
@@ -172,13 +172,17 @@ int main(int argc, char **argv)
     struct problems problems = {.arena = a};
     struct invocation v;
     struct config *config;
+    int status;
 
-    (void)argc;
     fill_standard_descriptors();
-    v = parse_arguments(a, argv);
+    v = parse_arguments(a, argc, argv);
     config = config_load(v.file, &problems);
-    if (v.test)
-        return test(a, config, &problems);
+    if (v.test) {
+        status = test(a, config, &problems);
+        config_unref(&config);
+        arena_free(&a);
+        return status;
+    }
     if (config)
         log_open((enum log_target)config->log.to, (enum log_level)config->log.level);
     else

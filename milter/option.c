@@ -323,7 +323,9 @@ void option_apply(struct arena *a, const struct option *o, bool is_file, const s
     if (!right_form(o, is_file, entry, problems))
         return;
     if (is_file) {
-        if (entry->count)
+        if (entry->values[0].text.n == 0)
+            problem_error(problems, entry->values[0].at, "%s_file needs the path of a file", o->name);
+        else
             option_list_file(a, o, entry->values[0].text, entry->values[0].at, field, problems);
         return;
     }

@@ -136,6 +136,16 @@ static void make_dead_end(void)
         log_fatal(EX_OSERR, "cannot make the socket that ends the service: %s", strerror(errno));
 }
 
+/* wake_listener - libmilter's poll() sleeps up to 5 s on the old socket and so keeps it alive, with connections in its
+ * backlog that nobody takes. An event on the old socket makes it look again at what is behind the number now; it goes
+ * back to sleep unless there is something to accept. So: a connection to the new one, then one to the old one. */
+static void wake_listener(void)
+{
+    knock();
+    if (serving.listener->door < 0 || !through_door())
+        connect_once((const struct sockaddr *)&serving.listener->name, serving.listener->name_size);
+}
+
 static void drain_begin(bool told)
 {
     if (atomic_load(&serving.draining))
@@ -149,11 +159,7 @@ static void drain_begin(bool told)
         _exit(EX_OSERR);
     }
     atomic_store(&serving.draining, true);
-    /* libmilter sleeps up to 5 s on the old socket and so keeps it alive; connections in its backlog would hang. */
-    if (serving.listener->door >= 0)
-        through_door();
-    else
-        connect_once((const struct sockaddr *)&serving.listener->name, serving.listener->name_size);
+    wake_listener();
 }
 
 static void drain_look(void)

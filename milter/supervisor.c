@@ -149,6 +149,8 @@ static void child_ready(struct supervisor *s)
 {
     struct str where = str_escaped(s->arena, s->listen);
 
+    if (s->stopping)
+        return;
     s->ready = s->served = true;
     s->failed_starts = 0;
     listener_claim(&s->listener);

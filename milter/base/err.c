@@ -37,6 +37,21 @@ void problem_warning(struct problems *p, struct place at, const char *format, ..
     va_end(ap);
 }
 
+void problems_sort(struct problems *p)
+{
+    for (size_t i = 1; i < p->count; i++)
+        for (size_t k = i; k > 0; k--) {
+            struct problem *a = &p->items[k - 1], *b = &p->items[k];
+            int order = str_compare(a->at.file, b->at.file);
+            struct problem swap = *a;
+
+            if (order < 0 || (order == 0 && a->at.line <= b->at.line))
+                break;
+            *a = *b;
+            *b = swap;
+        }
+}
+
 struct str problem_text(struct arena *a, const struct problem *p)
 {
     struct buf b = buf_in(a);

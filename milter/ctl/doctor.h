@@ -25,15 +25,20 @@ struct doctor {
     struct str ours_text;  /* as smtpd_milters should have it */
     struct waits waits;
     struct str config_dir;
-    const char *resolv_conf;
+    const char *resolv_conf; /* NULL: the system's */
     struct diagnosis *items;
     size_t count;
+    size_t findings;       /* warnings and problems said so far, repeated ones too */
 };
 
 /* doctor_says - one line of the result. The same words about another service only lengthen `where`. Outside bytes in
  * the arguments are escaped here. service may be NULL. */
 void doctor_says(struct doctor *d, enum doctor_level level, const char *check, const struct postfix_service *service,
                  struct str remedy, const char *format, ...) __attribute__((format(printf, 6, 7)));
+
+/* doctor_sound - the line for a check that found nothing since d->findings was `before`. */
+void doctor_sound(struct doctor *d, size_t before, const char *check, const struct postfix_service *service,
+                  const char *text);
 
 /* remedy_set - the command that sets NAME where it is wrong: in the service's own options if it overrides NAME there, else
  * in main.cf. Empty when the command cannot be written (blanks in a service's option): the text must do. */

@@ -126,22 +126,23 @@ static const char *negotiate(int fd, int64_t deadline)
     return NULL;
 }
 
-/* is_file_missing - say what stands at the path instead of a socket. True when there is no use in connecting. */
+/* no_socket - say what stands at the path instead of a socket. True when there is no use in connecting. */
 static bool no_socket(struct doctor *d)
 {
     const char *path = str_c(d->arena, d->ours.path);
     struct stat st;
+    bool exists = stat(path, &st) == 0;
 
-    if (stat(path, &st) == 0 && S_ISSOCK(st.st_mode))
+    if (exists && S_ISSOCK(st.st_mode))
         return false;
-    if (errno == EACCES && geteuid() != 0)
+    if (exists)
+        doctor_says(d, DOCTOR_PROBLEM, "socket", NULL, str_of(start_remedy),
+                    "%s is not a socket: move it away and start the daemon", path);
+    else if (errno == EACCES && geteuid() != 0)
         doctor_says(d, DOCTOR_NOTE, "socket", NULL, STR_NONE, "%s cannot be looked at: run this as root", path);
-    else if (stat(path, &st) == 0)
-        doctor_says(d, DOCTOR_PROBLEM, "socket", NULL, arena_printf(d->arena, "rm %s && %s", path, start_remedy),
-                    "%s is not a socket", path);
     else
-        doctor_says(d, DOCTOR_PROBLEM, "socket", NULL, str_of(start_remedy), "%s: %s; the daemon does not run, or "
-                    "listens elsewhere", path, strerror(errno));
+        doctor_says(d, DOCTOR_PROBLEM, "socket", NULL, str_of(start_remedy),
+                    "%s: %s; the daemon does not run, or listens elsewhere", path, strerror(errno));
     return true;
 }
 

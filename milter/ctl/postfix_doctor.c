@@ -20,17 +20,26 @@ void doctor_says(struct doctor *d, enum doctor_level level, const char *check, c
     buf_vaddf(&b, format, ap);
     va_end(ap);
     text = str_escaped(d->arena, buf_str(&b));
+    d->findings += level >= DOCTOR_WARNING;
     for (size_t i = 0; i < d->count; i++) {
         struct diagnosis *have = &d->items[i];
 
         if (have->level == level && str_is(str_of(have->check), str_of(check)) && str_is(have->text, text) &&
-            str_is(have->remedy, remedy) && service) {
-            have->where = arena_printf(d->arena, STR_FMT ", " STR_FMT, STR_ARG(have->where), STR_ARG(id));
+            str_is(have->remedy, remedy)) {
+            if (service)
+                have->where = arena_printf(d->arena, STR_FMT ", " STR_FMT, STR_ARG(have->where), STR_ARG(id));
             return;
         }
     }
     d->items = arena_grow(d->arena, d->items, d->count, sizeof *d->items);
     d->items[d->count++] = (struct diagnosis){level, check, id, text, remedy};
+}
+
+void doctor_sound(struct doctor *d, size_t before, const char *check, const struct postfix_service *service,
+                  const char *text)
+{
+    if (d->findings == before)
+        doctor_says(d, DOCTOR_OK, check, service, STR_NONE, "%s", text);
 }
 
 struct str remedy_set(struct doctor *d, const struct postfix_service *service, const char *name, struct str value)
@@ -85,15 +94,16 @@ static const char *public_name(struct str address)
     return NULL;
 }
 
-static void check_resolver(struct doctor *d)
+/* read_resolv_conf - say which public resolvers it names. True when it names systemd-resolved, which asks others. */
+static bool read_resolv_conf(struct doctor *d, const char *path)
 {
-    FILE *f = fopen(d->resolv_conf, "re");
+    FILE *f = fopen(path, "re");
     char line[1024];
-    unsigned servers = 0, bad = 0;
+    bool stub = false;
 
     if (!f) {
-        doctor_says(d, DOCTOR_NOTE, "resolver", NULL, STR_NONE, "%s cannot be read: %s", d->resolv_conf, strerror(errno));
-        return;
+        doctor_says(d, DOCTOR_NOTE, "resolver", NULL, STR_NONE, "%s cannot be read: %s", path, strerror(errno));
+        return false;
     }
     while (fgets(line, sizeof line, f)) {
         struct str rest = str_trim(str_of(line)), word, address;
@@ -101,18 +111,25 @@ static void check_resolver(struct doctor *d)
 
         if (!str_token(&rest, &word) || !str_is(word, STR("nameserver")) || !str_token(&rest, &address))
             continue;
-        servers++;
+        stub = stub || str_is(address, STR("127.0.0.53"));
         name = public_name(address);
-        if (!name)
-            continue;
-        bad++;
-        doctor_says(d, DOCTOR_WARNING, "resolver", NULL, str_of(unbound_remedy),
-                    "%s names " STR_FMT " (%s): block lists refuse the public resolvers, so dnsbl, rhsbl and uribl would "
-                    "find nothing", d->resolv_conf, STR_ARG(address), name);
+        if (name)
+            doctor_says(d, DOCTOR_WARNING, "resolver", NULL, str_of(unbound_remedy),
+                        "%s names " STR_FMT " (%s): block lists refuse the public resolvers, so dnsbl, rhsbl and uribl "
+                        "find nothing", path, STR_ARG(address), name);
     }
     fclose(f);
-    if (!bad)
-        doctor_says(d, DOCTOR_OK, "resolver", NULL, STR_NONE, "%s names no public resolver", d->resolv_conf);
+    return stub;
+}
+
+static void check_resolver(struct doctor *d)
+{
+    static const char behind_stub[] = "/run/systemd/resolve/resolv.conf";
+    size_t before = d->findings;
+
+    if (read_resolv_conf(d, d->resolv_conf ? d->resolv_conf : "/etc/resolv.conf") && !d->resolv_conf)
+        read_resolv_conf(d, behind_stub);
+    doctor_sound(d, before, "resolver", NULL, "no public resolver is used");
 }
 
 void doctor_host(struct doctor *d)
@@ -205,7 +222,7 @@ static int read_options(struct doctor *d)
 
 static int run(struct ctl *ctl)
 {
-    struct doctor d = {.ctl = ctl, .arena = ctl->arena, .resolv_conf = "/etc/resolv.conf"};
+    struct doctor d = {.ctl = ctl, .arena = ctl->arena};
     struct config *config;
     struct str why;
     int status = read_options(&d);

@@ -22,7 +22,8 @@ struct snippet {
     struct str config_dir;
     struct str hostname;
     struct str networks;      /* as mynetworks wants them */
-    struct str listen;
+    struct endpoint ours;
+    struct str listen;        /* as smtpd_milters wants it */
     struct str why;           /* of the group that is being printed */
     json_t *list;             /* with --json */
 };
@@ -134,12 +135,30 @@ static void identity(struct snippet *s)
     }
 }
 
+/* chain - ours, and after it the filters there are whose work it does not do: a signer must not get lost in silence. */
+static struct str chain(struct snippet *s, const char **told)
+{
+    struct str now = postfix_value(&s->postfix, NULL, "smtpd_milters"), better;
+
+    *told = "";
+    better = chain_with_ours(&s->postfix, NULL, s->config, &s->ours, s->listen, now);
+    if (!shell_quotable(better)) {
+        *told = " WHAT smtpd_milters HAS NOW CANNOT BE SHOWN HERE AND IS NOT KEPT.";
+        return s->listen;
+    }
+    if (now.n && shell_quotable(now) && !str_is(now, better))
+        *told = arena_printf(s->arena, " Until now smtpd_milters was: " STR_FMT, STR_ARG(now)).p;
+    return better;
+}
+
 static void filter(struct snippet *s)
 {
-    group(s, "The filter. It must see a message first, as the client sent it: what opendkim, opendmarc, policyd-spf, "
-             "clamav-milter, spamass-milter or a greylister did is its work now, so they are not listed any more. Mail "
-             "made on this machine by the sendmail command, and bounces, do not pass it.");
-    set(s, "smtpd_milters", STR_FMT, STR_ARG(s->listen));
+    const char *told;
+    struct str all = chain(s, &told);
+
+    group(s, "The filter. It stands first, since it must see a message as the client sent it. Mail made on this machine by "
+             "the sendmail command, and bounces, do not pass it.%s", told);
+    set(s, "smtpd_milters", STR_FMT, STR_ARG(all));
     set(s, "non_smtpd_milters", "%s", "");
     if (knows(s, "smtpd_milter_maps", since(s, 3, 2, 0)))
         set(s, "smtpd_milter_maps", "%s", "");
@@ -167,11 +186,12 @@ static void filter(struct snippet *s)
 static void timeouts(struct snippet *s)
 {
     struct waits w = waits_of(s->config);
+    long seconds = (long)((w.command_ms + 999) / 1000);
 
     group(s, "How long Postfix waits for the filter. A local socket answers a connection at once. Up to RCPT the filter "
-             "waits for lookups that run side by side, at most %ld seconds as configured now; the limit is longer than "
-             "that, and ends a fault soon. At the end of a message scanners may work one after the other, so that limit "
-             "is far longer.", (long)((w.command_ms + 999) / 1000));
+             "may wait for lookups that run side by side, %ld seconds at most as configured now; the limit leaves room "
+             "for that, and still ends a fault soon. At the end of a message scanners may work one after the other, so "
+             "that limit is far longer.", seconds);
     set(s, "milter_connect_timeout", "5s");
     set(s, "milter_command_timeout", "%lds", command_timeout_for(&w));
     set(s, "milter_content_timeout", "%lds", content_timeout_for(&w));
@@ -276,8 +296,8 @@ struct service {
 
 static const struct service services[] = {
     {25, "smtp", 40,
-     "Port 25, mail from everywhere. At most 40 processes, and 5 connections of one client. chroot is n, here and "
-     "below: the filter's socket lies outside of Postfix's queue directory, where a service in a chroot cannot see it.",
+     "Port 25, mail from everywhere. At most 40 processes, and 5 connections of one client; here and below chroot is n: "
+     "a service in a chroot cannot see the filter's socket, which lies outside of Postfix's queue directory.",
      (const char *const[]){"smtpd_sasl_auth_enable=no", NULL}},
     {465, "submissions", 10,
      "Port 465, mail of our users, TLS from the first byte. Whoever has not logged in is refused, whatever network he "
@@ -456,10 +476,8 @@ static int ask(struct snippet *s, struct str version)
 
 static int find_listen(struct snippet *s)
 {
-    struct endpoint e;
-
-    if (!endpoint_of_listen(s->arena, s->config->global.listen, &e) ||
-        !shell_quotable(s->listen = endpoint_text(s->arena, &e)) || str_find(s->listen, ' ') < s->listen.n ||
+    if (!endpoint_of_listen(s->arena, s->config->global.listen, &s->ours) ||
+        !shell_quotable(s->listen = endpoint_text(s->arena, &s->ours)) || str_find(s->listen, ' ') < s->listen.n ||
         str_find(s->listen, ',') < s->listen.n) {
         fprintf(stderr, "sme-milterctl postfix snippet: listen = \"" STR_FMT "\" cannot be written in main.cf\n",
                 STR_ARG(str_escaped(s->arena, s->config->global.listen)));

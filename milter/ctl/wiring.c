@@ -144,6 +144,69 @@ bool milter_setting(struct str item, const char *name, struct str *value)
     return found;
 }
 
+/* ---- the neighbours ---- */
+
+static const struct other_filter other_filters[] = {
+    {"opendkim", "opendkim", OTHER_SIGNS, "dkim"},
+    {":8891", "opendkim", OTHER_SIGNS, "dkim"},
+    {"dkimpy", "dkimpy-milter", OTHER_SIGNS, "dkim"},
+    {":8892", "dkimpy-milter", OTHER_SIGNS, "dkim"},
+    {"opendmarc", "opendmarc", OTHER_EDITS, "dmarc"},
+    {":8893", "opendmarc", OTHER_EDITS, "dmarc"},
+    {"openarc", "openarc", OTHER_SIGNS, NULL},
+    {"rspamd", "rspamd", OTHER_SIGNS | OTHER_EDITS, NULL},
+    {":11332", "rspamd", OTHER_SIGNS | OTHER_EDITS, NULL},
+    {"spamass", "spamass-milter", OTHER_EDITS, "spamassassin"},
+    {"spf", "an SPF milter", OTHER_EDITS, "spf"},
+    {"clamav", "clamav-milter", OTHER_EDITS, "virus"},
+    {"clmilter", "clamav-milter", OTHER_EDITS, "virus"},
+    {"amavis", "amavisd-milter", OTHER_EDITS, NULL},
+    {"mimedefang", "mimedefang", OTHER_EDITS, NULL},
+    {"altermime", "altermime", OTHER_EDITS, "disclaimer"},
+    {"disclaimer", "a disclaimer", OTHER_EDITS, "disclaimer"},
+    {"greylist", "milter-greylist", OTHER_EDITS, NULL},
+    {"dkim", "a DKIM signer", OTHER_SIGNS, "dkim"},
+};
+
+const struct other_filter *other_filter_of(struct str item)
+{
+    for (size_t i = 0; i < sizeof other_filters / sizeof *other_filters; i++)
+        if (memmem(item.p, item.n, other_filters[i].part, strlen(other_filters[i].part)))
+            return &other_filters[i];
+    return NULL;
+}
+
+bool other_is_replaced(const struct config *config, const struct other_filter *other)
+{
+    for (size_t i = 0; other && other->policy && i < config->profile_count; i++)
+        for (size_t k = 0; k < config->profiles[i].count; k++)
+            if (str_is(str_of(config->profiles[i].instances[k].policy->name), str_of(other->policy)))
+                return true;
+    return false;
+}
+
+struct str chain_with_ours(const struct postfix *p, const struct postfix_service *service, const struct config *config,
+                           const struct endpoint *ours, struct str ours_text, struct str list)
+{
+    struct buf b = buf_in(p->arena);
+    struct str item;
+
+    buf_add(&b, ours_text);
+    while (postfix_item(&list, &item)) {
+        struct endpoint e;
+
+        if (endpoint_of_milter(p, service, item, &e) && endpoint_equal(&e, ours))
+            continue;
+        if (other_is_replaced(config, other_filter_of(item)))
+            continue;
+        buf_addc(&b, ',');
+        buf_add(&b, item);
+    }
+    return buf_str(&b);
+}
+
+/* ---- the waits ---- */
+
 static bool acts(const struct policy *p, enum stage from, enum stage to)
 {
     for (enum stage s = from; s <= to; s++)

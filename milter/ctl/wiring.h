@@ -30,6 +30,24 @@ bool milter_setting(struct str item, const char *name, struct str *value);
 
 bool service_is_chrooted(const struct postfix *p, const struct postfix_service *service);
 
+/* What other filters do. What must not happen: a message edited before we verify it, or after we signed it. */
+enum { OTHER_SIGNS = 1, OTHER_EDITS = 2 };
+
+struct other_filter {
+    const char *part;   /* of its socket's usual name */
+    const char *name;
+    unsigned habits;
+    const char *policy; /* ours that does the same; NULL: none */
+};
+const struct other_filter *other_filter_of(struct str item); /* by its item of smtpd_milters; NULL: not known */
+
+/* other_is_replaced - whether a policy that does its work is in use in some profile. */
+bool other_is_replaced(const struct config *config, const struct other_filter *other);
+
+/* chain_with_ours - the list as it should be: ours first and once, then the others whose work we do not do. */
+struct str chain_with_ours(const struct postfix *p, const struct postfix_service *service, const struct config *config,
+                           const struct endpoint *ours, struct str ours_text, struct str list);
+
 /* The longest that the configured policies may keep Postfix waiting, from their options `timeout` and `wait`. */
 struct waits {
     int64_t command_ms; /* up to and including RCPT: lookups run side by side, so the longest */

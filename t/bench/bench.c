@@ -23,6 +23,7 @@
 #define BODY_BYTES 4096
 #define KEPT_MESSAGES 100 /* of one kept connection */
 #define MACROS_MAX 16
+#define NOISE_KB 512      /* of memory, when waiting for it to return */
 
 static struct {
     const char *socket;
@@ -342,21 +343,21 @@ static void open_sessions(struct client *clients)
     }
 }
 
-/* after_close - what is left once the filter has noticed: as soon as no more than `files` descriptors are open and the
- * memory has stopped falling, or after 15 s. */
-static struct tree_use after_close(unsigned files)
+/* after_close - what is left once the filter has noticed and tidied up: as soon as it has no more descriptors than before
+ * and about as much memory, or (with `patience`) after 25 s. */
+static struct tree_use after_close(const struct tree_use *before, bool patience)
 {
-    double deadline = now_ms() + 15000;
-    unsigned long before = 0;
+    double deadline = now_ms() + (patience ? 25000 : 5000);
     struct tree_use use;
 
     for (;;) {
         if (!tree_read(options.pid, &use))
             fail("the filter is gone");
-        if ((use.files <= files && use.private_kb == before) || now_ms() > deadline)
+        if (use.files <= before->files && (!patience || use.private_kb <= before->private_kb + NOISE_KB))
             return use;
-        before = use.private_kb;
-        pause_ms(500);
+        if (now_ms() > deadline)
+            return use;
+        pause_ms(200);
     }
 }
 
@@ -372,6 +373,7 @@ static void bench_open(void)
 {
     struct client *clients = calloc((size_t)options.sessions, sizeof *clients);
     struct tree_use before, during, after;
+    long half = (options.rounds + 1) / 2;
 
     if (clients == NULL)
         fail("out of memory");
@@ -394,10 +396,10 @@ static void bench_open(void)
             print_use("during", &during);
         for (long i = 0; i < options.sessions; i++)
             client_quit(&clients[i]);
-        after = after_close(before.files);
+        after = after_close(&before, round + 1 == half || round + 1 == options.rounds);
         if (round == 0)
             print_use("first", &after);
-        if (round + 1 == (options.rounds + 1) / 2)
+        if (round + 1 == half)
             print_use("middle", &after);
     }
     print_use("last", &after);

@@ -95,6 +95,8 @@ class Daemon:
         self.directory.write("sme-milter.conf", head + config)
 
     def start(self, seconds=30):
+        if not os.access(self.program, os.X_OK):
+            raise RuntimeError(f"there is no {self.program}: build first, or say where by SME_BUILD=DIRECTORY")
         ready = self.notify.count("READY=1")
         environment = dict(os.environ, NOTIFY_SOCKET=self.notify.path)
         self.process = processes.start([self.program, "-c", self.config], stdout=subprocess.DEVNULL,

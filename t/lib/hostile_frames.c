@@ -153,7 +153,7 @@ void case_order(void)
         in_order(greeted[i], true);
 }
 
-/* QUIT_NC: the same connection carries another session; in mid-message, too. */
+/* QUIT_NC after a message: the same connection carries another session. libmilter knows no other place for it. */
 void case_quit_nc(void)
 {
     struct wire w;
@@ -161,12 +161,10 @@ void case_quit_nc(void)
     if (!begin(&w))
         return;
     for (int i = 0; i < 20 && !hostile_failed; i++) {
-        if (!greet(&w) || !mail(&w) || (i % 2 == 1 && (!rcpt(&w) || !headers(&w))))
+        if (!greet(&w) || !normal_message(&w))
             complain("a session after QUIT_NC was refused");
         frame(&w, 'K', NULL, 0);
     }
-    if (!hostile_failed && (!greet(&w) || !normal_message(&w)))
-        complain("no message after QUIT_NC");
     end(&w);
 }
 

@@ -22,7 +22,7 @@ class House:
     something fails."""
 
     def __init__(self, config, tap=None, extra=None, main=None, start=True):
-        self.template = COMMON + config
+        self.template = config
         self.tap = tap
         self.daemon = Daemon("")
         self.postfix = Postfix("unix:" + self.daemon.socket, extra, main)
@@ -42,8 +42,8 @@ class House:
 
     def __exit__(self, kind, *_):
         if self.tap and (self.tap.failed or kind not in (None, SystemExit)):
-            self.tap.diag("the daemon's log:\n" + self.daemon.text(200))
-            self.tap.diag("Postfix's log:\n" + self.postfix.maillog(200))
+            self.tap.diag("the daemon's log:\n" + self.daemon.text(80))
+            self.tap.diag("Postfix's log:\n" + self.postfix.maillog(80))
         self.close()
         complaints = self.daemon.complaints()
         if self.tap and kind is None and complaints:
@@ -62,7 +62,8 @@ class House:
         return self.postfix.sink
 
     def configure(self, template):
-        self.daemon.configure(re.sub(r"@(\w+)@", lambda m: str(self.port[m.group(1)]), template))
+        """Write the file; a reload is another thing."""
+        self.daemon.configure(re.sub(r"@(\w+)@", lambda m: str(self.port[m.group(1)]), COMMON + template))
 
     def client(self, service, helo="client.test", source="127.0.0.1", starttls=False, auth=False):
         """A session that has said EHLO (None: not yet), with TLS and AUTH where asked for; raises where these fail."""

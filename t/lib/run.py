@@ -29,6 +29,7 @@ badrcptto {{ recipients = {{"gone@here.test"}} }}
 
 profile "submission" {{
     port = {{{submissions}, {submission}}}
+    policies = {{"tls", "relay", "helo", "badmailfrom", "bogus_bounce", "bcc", "headers"}}
     bcc {{ enabled = yes  to = "archive@here.test"  direction = outgoing }}
 }}
 profile "smtp-local" {{ port = {{{smtp}}} }}
@@ -110,8 +111,10 @@ def decision(record):
     text = record["verdict"]
     if record["by"]:
         text += f" by {record['by']} at {record['at']}"
+    elif record["at"] != "message":
+        text = "nothing to refuse until the client went away"
     print(f"  decision  {text}   (profile {record['profile']}, ref {record['ref']})")
-    print(f"  findings  {record['findings'].replace(',', ', ') or 'none: nothing to object to'}")
+    print(f"  findings  {record['findings'].replace(',', ', ') or 'none'}")
     if record["reply"]:
         print(f"  reply     {record['reply']}")
 

@@ -211,6 +211,7 @@ static bool wait_for(struct daemon *d, int *status)
 void daemons_finish(struct tap *tap)
 {
     for (struct daemon *d = stopping, *next; d; d = next) {
+        struct arena *a = d->arena; /* the daemon lives in it */
         int status = 0;
         bool ended = wait_for(d, &status);
 
@@ -222,7 +223,7 @@ void daemons_finish(struct tap *tap)
         }
         close(d->log);
         munmap(d->world, sizeof *d->world);
-        arena_free(&d->arena);
+        arena_free(&a);
     }
     stopping = NULL;
 }

@@ -163,10 +163,15 @@ static bool block(struct reader *r, struct str *text)
 
 /* ---- what stands before the first step ---- */
 
+static bool in_name(char c)
+{
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' || c == '.' || c == '-';
+}
+
 static bool is_name(struct str s)
 {
     for (size_t i = 0; i < s.n; i++)
-        if (!strchr("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_.-", s.p[i]) || !s.p[i])
+        if (!in_name(s.p[i]))
             return false;
     return s.n > 0 && s.p[0] != '.';
 }
@@ -190,7 +195,7 @@ static size_t set_begins(struct str s, struct str *name, bool *append)
 {
     size_t n = 0, i;
 
-    while (n < s.n && is_name(str_slice(s, n, n + 1)))
+    while (n < s.n && in_name(s.p[n]))
         n++;
     if (n == 0)
         return 0;

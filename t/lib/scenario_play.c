@@ -139,7 +139,7 @@ static bool point(struct judge *j, unsigned line, const char *what, bool ok, str
     tap_point(j->tap, ok, "%s:%u %s", j->scn->path, line, what);
     if (!ok) {
         tap_lines(why);
-        play_note(&j->play, "FAILED, line %u: " STR_FMT, line, STR_ARG(why));
+        play_note(&j->play, "^ FAILED: %s, line %u", what, line);
     }
     return ok;
 }
@@ -221,7 +221,7 @@ static bool facts_fit(const struct check *c, const struct seen_finding *f)
 
 static void add_finding(struct arena *a, struct buf *b, const struct seen_finding *f)
 {
-    buf_addf(b, "\n  found " STR_FMT " " STR_FMT " " STR_FMT, STR_ARG(f->policy), STR_ARG(f->result), STR_ARG(f->status));
+    buf_addf(b, "found " STR_FMT " " STR_FMT " " STR_FMT, STR_ARG(f->policy), STR_ARG(f->result), STR_ARG(f->status));
     for (size_t i = 0; i < f->fact_count; i++)
         buf_addf(b, " " STR_FMT "=\"" STR_FMT "\"", STR_ARG(f->facts[i].key), STR_ARG(str_escaped(a, f->facts[i].value)));
 }
@@ -245,7 +245,7 @@ static void check_findings(struct judge *j, const struct step *step, const struc
                     (!c->status.n || str_is(c->status, f->status)) && facts_fit(c, f);
 
         b.len = 0;
-        buf_addf(&b, c ? "expected: " STR_FMT "\nseen:" : "nobody listed" STR_FMT, STR_ARG(c ? c->text : STR_NONE));
+        buf_addf(&b, c ? "expected: " STR_FMT "\nseen:     " : "nobody listed: " STR_FMT, STR_ARG(c ? c->text : STR_NONE));
         add_finding(j->play.arena, &b, f);
         point(j, c ? c->line : step->line, "found", fits, buf_str(&b));
         c = c ? next_check(c->next, CHECK_FOUND) : NULL;
@@ -448,6 +448,22 @@ static void before_connect(struct judge *j)
     j->session_count = j->message_count = 0;
 }
 
+/* note_seen - for the transcript. */
+static void note_seen(struct play *p, const struct seen *seen)
+{
+    play_note(p, "reply " STR_FMT, STR_ARG(seen->reply.n ? str_escaped(p->arena, seen->reply) : STR("continue")));
+    for (size_t i = 0; i < seen->finding_count; i++) {
+        struct buf b = buf_in(p->arena);
+
+        add_finding(p->arena, &b, &seen->findings[i]);
+        play_note(p, STR_FMT, STR_ARG(buf_str(&b)));
+    }
+    for (size_t i = 0; i < seen->line_count; i++)
+        play_note(p, "log " STR_FMT, STR_ARG(seen->lines[i]));
+    for (size_t i = 0; i < seen->edit_count; i++)
+        play_note(p, "edit " STR_FMT, STR_ARG(seen->edits[i]));
+}
+
 /* play_step - false when the play cannot go on. */
 static bool play_step(struct judge *j, const struct step *step)
 {
@@ -473,11 +489,7 @@ static bool play_step(struct judge *j, const struct step *step)
         return point(j, step->line, step_names[step->kind], false, seen.error);
     if (step->kind <= STEP_LOAD)
         return true;
-    play_note(p, "reply " STR_FMT, STR_ARG(seen.reply.n ? str_escaped(p->arena, seen.reply) : STR("continue")));
-    for (size_t i = 0; i < seen.line_count; i++)
-        play_note(p, "log " STR_FMT, STR_ARG(seen.lines[i]));
-    for (size_t i = 0; i < seen.edit_count; i++)
-        play_note(p, "edit " STR_FMT, STR_ARG(seen.edits[i]));
+    note_seen(p, &seen);
     due = play_lines_due(p, step, seen.reply.n > 0);
     check_reply(j, step, &seen);
     if (seen.findings_known)

@@ -37,7 +37,6 @@ class Tap:
     def __init__(self):
         self.count = 0
         self.failed = 0
-        self.on_failure = []  # called once, at the first failure: print logs
 
     def ok(self, good, name, *diagnosis):
         self.count += 1
@@ -51,7 +50,7 @@ class Tap:
         return good
 
     def same(self, got, wanted, name):
-        return self.ok(got == wanted, name, f"got:    {got!r}", f"wanted: {wanted!r}")
+        return self.ok(got == wanted, name, f"got:    {got!r}"[:2000], f"wanted: {wanted!r}"[:2000])
 
     def has(self, text, part, name):
         return self.ok(part in text, name, f"got:       {text!r}", f"should have: {part!r}")

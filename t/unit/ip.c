@@ -78,32 +78,33 @@ static void test_sockaddr(void)
 static void test_cidr(void)
 {
     static const struct {
-        const char *net, *inside, *outside;
+        struct str net;
+        const char *inside, *outside;
     } rows[] = {
-        {"192.0.2.0/24", "192.0.2.255", "192.0.3.0"},
-        {"192.0.2.128/25", "192.0.2.128", "192.0.2.127"},
-        {"192.0.2.4/30", "192.0.2.7", "192.0.2.8"},
-        {"192.0.2.1", "192.0.2.1", "192.0.2.2"},
-        {"10.0.0.0/8", "10.255.255.255", "11.0.0.0"},
-        {"128.0.0.0/1", "255.0.0.1", "127.255.255.255"},
-        {"0.0.0.0/0", "203.0.113.9", "2001:db8::1"},
-        {"::/0", "2001:db8::1", "192.0.2.1"},
-        {"2001:db8::/32", "2001:db8:ffff::1", "2001:db9::"},
-        {"2001:db8::/33", "2001:db8:7fff::", "2001:db8:8000::"},
-        {"2001:db8::1", "2001:db8::1", "2001:db8::2"},
-        {"::ffff:192.0.2.0/24", "192.0.2.77", "192.0.3.1"},
+        {STR("192.0.2.0/24"), "192.0.2.255", "192.0.3.0"},
+        {STR("192.0.2.128/25"), "192.0.2.128", "192.0.2.127"},
+        {STR("192.0.2.4/30"), "192.0.2.7", "192.0.2.8"},
+        {STR("192.0.2.1"), "192.0.2.1", "192.0.2.2"},
+        {STR("10.0.0.0/8"), "10.255.255.255", "11.0.0.0"},
+        {STR("128.0.0.0/1"), "255.0.0.1", "127.255.255.255"},
+        {STR("0.0.0.0/0"), "203.0.113.9", "2001:db8::1"},
+        {STR("::/0"), "2001:db8::1", "192.0.2.1"},
+        {STR("2001:db8::/32"), "2001:db8:ffff::1", "2001:db9::"},
+        {STR("2001:db8::/33"), "2001:db8:7fff::", "2001:db8:8000::"},
+        {STR("2001:db8::1"), "2001:db8::1", "2001:db8::2"},
+        {STR("::ffff:192.0.2.0/24"), "192.0.2.77", "192.0.3.1"},
     };
 
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
         struct cidr net;
         struct str error = STR_NONE;
 
-        if (!ok(cidr_parse(arena, str_of(rows[i].net), &net, &error), "%s is a network", rows[i].net))
+        if (!ok(cidr_parse(arena, rows[i].net, &net, &error), STR_FMT " is a network", STR_ARG(rows[i].net)))
             continue;
-        is_str(net.written, str_of(rows[i].net), "%s is kept as written", rows[i].net);
-        ok(cidr_has(&net, ip_of(rows[i].inside)), "%s has %s", rows[i].net, rows[i].inside);
-        ok(!cidr_has(&net, ip_of(rows[i].outside)), "%s has not %s", rows[i].net, rows[i].outside);
-        ok(!cidr_has(&net, (struct ip){{0}, false}), "%s has no unknown address", rows[i].net);
+        is_str(net.written, rows[i].net, STR_FMT " is kept as written", STR_ARG(rows[i].net));
+        ok(cidr_has(&net, ip_of(rows[i].inside)), STR_FMT " has %s", STR_ARG(rows[i].net), rows[i].inside);
+        ok(!cidr_has(&net, ip_of(rows[i].outside)), STR_FMT " has not %s", STR_ARG(rows[i].net), rows[i].outside);
+        ok(!cidr_has(&net, (struct ip){{0}, false}), STR_FMT " has no unknown address", STR_ARG(rows[i].net));
     }
 }
 
