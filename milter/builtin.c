@@ -25,6 +25,7 @@ const char config_builtin[] =
     "# Port 25 from everybody else.\n"
     "profile \"smtp\" {\n"
     "    port = {25}\n"
-    "    policies = {\"loadcheck\", \"relay\", \"helo\", \"unrecognized_commands\", \"badmailfrom\", \"badmailfromto\",\n"
+    "    policies = {\"loadcheck\", \"whitelist\", \"relay\", \"country\", \"fcrdns\", \"dnsbl\", \"helo\",\n"
+    "                \"unrecognized_commands\", \"resolvable_fromhost\", \"rhsbl\", \"badmailfrom\", \"badmailfromto\",\n"
     "                \"bogus_bounce\", \"badrcptto\", \"badrcptto_ext\", \"goodrcptto\", \"bcc\", \"headers\"}\n"
     "}\n";

@@ -48,7 +48,7 @@ static void names_add_rows(struct arena *a, struct names *n, const struct option
 {
     for (const struct option *o = rows; o && o->name; o++) {
         names_add(n, o->name);
-        if (option_is_list(o))
+        if (option_takes_file(o))
             names_add(n, arena_printf(a, "%s_file", o->name).p);
     }
 }
@@ -63,18 +63,25 @@ static void unknown(const struct conf_entry *e, const struct names *n, const cha
 
 /* ---- layers ---- */
 
-/* apply_rows - the entries of one section body that a table knows; with `complain` the others are errors, except
- * those that `also` knows. */
-static void apply_rows(struct arena *a, const struct option *rows, void *values, const struct conf_entry *body,
-                       struct problems *problems)
+/* apply_pass - NAME entries in the first pass, NAME_file entries in the second: NAME = {...} replaces what stood there,
+ * and must not replace what a file adds. */
+static void apply_pass(struct arena *a, const struct option *rows, void *values, const struct conf_entry *body,
+                       bool files, struct problems *problems)
 {
     for (const struct conf_entry *e = body; e; e = e->next) {
         bool is_file = false;
         const struct option *o = option_find(rows, e->name, &is_file);
 
-        if (o)
+        if (o && is_file == files)
             option_apply(a, o, is_file, e, values, problems);
     }
+}
+
+static void apply_rows(struct arena *a, const struct option *rows, void *values, const struct conf_entry *body,
+                       struct problems *problems)
+{
+    apply_pass(a, rows, values, body, false, problems);
+    apply_pass(a, rows, values, body, true, problems);
 }
 
 static void check_names(struct arena *a, const struct option *rows, const struct option *more,
@@ -231,6 +238,8 @@ static void profile_instances(struct config *config, struct profile *profile, co
             continue;
         if (p->check)
             p->check(&in.common, in.options, l.body[2] ? l.body[2]->at : at, problems);
+        if (p->prepare)
+            p->prepare(a, in.options, l.body[2] ? l.body[2]->at : at, problems);
         profile->instances[profile->count++] = in;
     }
 }
@@ -375,6 +384,14 @@ static void finish_globals(struct config *config, struct problems *problems)
                       STR_ARG(g->listen));
 }
 
+static void check_dns(struct config *config, struct problems *problems)
+{
+    for (size_t i = 0; i < config->dns.servers.count; i++)
+        if (!dns_server_valid(config->dns.servers.items[i]))
+            problem_error(problems, config_origin(config, NULL, "dns", rows_of("dns")),
+                          "servers: \"" STR_FMT "\" is not an address, or address:port", STR_ARG(config->dns.servers.items[i]));
+}
+
 static struct config *build(struct arena *a, struct str path, struct conf_entry *tree, struct problems *problems)
 {
     struct config *config = arena_zalloc(a, sizeof *config);
@@ -389,7 +406,9 @@ static struct config *build(struct arena *a, struct str path, struct conf_entry 
     apply_section(config, "", &config->global, problems);
     apply_section(config, "log", &config->log, problems);
     apply_section(config, "limits", &config->limits, problems);
+    apply_section(config, "dns", &config->dns, problems);
     finish_globals(config, problems);
+    check_dns(config, problems);
     build_profiles(config, problems);
     problems_sort(problems);
     if (problems->errors) {
@@ -485,4 +504,39 @@ struct place config_origin(const struct config *config, const struct profile *pr
         last_place(*section ? children(next_section(config->tree, str_of(section), NULL)) : config->tree, option, &at);
     }
     return at;
+}
+
+/* zones_of - the DNS lists among one policy's options. */
+static void zones_of(struct arena *a, const struct instance *in, const struct zone ***list, size_t *count)
+{
+    for (const struct option *o = policy_rows(in->policy); o->name; o++) {
+        const struct zone_list *zones = (const void *)((const char *)in->options + o->offset);
+
+        if (o->type != OPTION_CLIENT_ZONES && o->type != OPTION_NAME_ZONES)
+            continue;
+        for (size_t i = 0; i < zones->count; i++) {
+            *list = arena_grow(a, *list, *count, sizeof **list);
+            (*list)[(*count)++] = &zones->items[i];
+        }
+    }
+}
+
+size_t config_zones(struct arena *a, const struct config *config, const struct zone ***list)
+{
+    const struct zone **all = NULL;
+    size_t count = 0, kept = 0;
+
+    for (size_t k = 0; k < config->profile_count; k++)
+        for (size_t i = 0; i < config->profiles[k].count; i++)
+            zones_of(a, &config->profiles[k].instances[i], &all, &count);
+    for (size_t i = 0; i < count; i++) {
+        size_t k = 0;
+
+        while (k < kept && !str_is(all[k]->name, all[i]->name))
+            k++;
+        if (k == kept)
+            all[kept++] = all[i];
+    }
+    *list = all;
+    return kept;
 }

@@ -36,6 +36,12 @@ struct limit_options { /* what one stranger may make us hold */
     uint64_t memory; /* of a body, before it goes to a file */
 };
 
+struct dns_options {
+    struct str_list servers;
+    int64_t timeout;
+    long cache_entries;
+};
+
 struct config {
     struct arena *arena;
     int references; /* atomic */
@@ -43,6 +49,7 @@ struct config {
     struct global_options global;
     struct log_options log;
     struct limit_options limits;
+    struct dns_options dns;
     struct profile *profiles;
     size_t profile_count;
     struct profile *fallback; /* where no profile's conditions hold: built-in, never a trusted one */
@@ -76,6 +83,10 @@ bool config_is_local_domain(const struct config *config, struct str domain); /* 
  * name, "profile" for the profile's own options, a section's name, or "" for the top level. */
 struct place config_origin(const struct config *config, const struct profile *profile, const char *section,
                            const struct option *option);
+
+/* config_zones - every DNS list that some profile uses, each name once; the list is made in `a`, its zones belong to the
+ * configuration. */
+size_t config_zones(struct arena *a, const struct config *config, const struct zone ***list);
 
 /* The built-in profiles, in the configuration's own language. */
 extern const char config_builtin[];

@@ -195,8 +195,8 @@ static size_t add_escape(struct lexer *x, struct buf *b, struct str s)
             buf_addc(b, (char)(high * 16 + low));
         return s.n < 4 ? s.n : 4;
     default:
-        lexer_error(x, x->line, "a backslash before \"" STR_FMT "\" means nothing: write it twice, or use 'single quotes'",
-                    STR_ARG(str_slice(s, 1, 2)));
+        lexer_error(x, x->line, "a backslash before \"" STR_FMT "\" means nothing: write it twice, or use 'single "
+                    "quotes'", STR_ARG(str_slice(s, 1, 2)));
         return 2;
     }
 }
@@ -228,7 +228,7 @@ static struct str string_value(struct lexer *x, struct str raw, char quote)
 
 /* lex_string - a string ends on its line: otherwise one forgotten quote would turn the rest of the file inside out.
  * An open one is closed before the next comma or brace, where its quote most likely belongs. */
-static struct str lex_string(struct lexer *x)
+static struct str lex_string(struct lexer *x, bool *broken)
 {
     char quote = x->text.p[x->pos];
     struct str s, start;
@@ -247,6 +247,7 @@ static struct str lex_string(struct lexer *x)
         n++;
     x->pos += n;
     s = str_trim(str_slice(s, 0, n));
+    *broken = true;
     lexer_error(x, x->line, "the string %c" STR_FMT " has no closing %c on its line", quote, STR_ARG(start), quote);
     return s;
 }
@@ -289,7 +290,7 @@ struct token lexer_next(struct lexer *x)
         x->pos += 2;
     } else if (x->text.p[x->pos] == '"' || x->text.p[x->pos] == '\'') {
         t.kind = TOKEN_STRING;
-        t.text = lex_string(x);
+        t.text = lex_string(x, &t.broken);
     } else {
         t.kind = TOKEN_WORD;
         t.text = lex_word(x);

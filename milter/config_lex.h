@@ -31,6 +31,7 @@ struct token {
     unsigned line;
     unsigned column; /* from 0 */
     bool first;      /* of its line */
+    bool broken;     /* a string that was not closed: where it ends is a guess, so nobody should judge what is in it */
 };
 
 /* What one load may take, over all included files. */
@@ -53,7 +54,7 @@ struct lexer {
     size_t line_start;
     unsigned line;
     bool line_has_token;
-    bool cut;                      /* ended within a comment or at a NUL byte: what is open is not to be complained about */
+    bool cut; /* ended within a comment or at a NUL byte: what is then still open is not worth a word */
     unsigned complained[LEX_RECENT]; /* the last lines with an error */
     unsigned complaints;
 };

@@ -35,7 +35,7 @@ static bool is_text(const struct token *t)
 
 static bool is_name(const struct token *t)
 {
-    if (t->kind != TOKEN_WORD)
+    if (t->kind != TOKEN_WORD || t->text.n == 0)
         return false;
     for (size_t i = 0; i < t->text.n; i++) {
         char c = t->text.p[i];
@@ -166,7 +166,10 @@ static void parse_list(struct parser *p, struct conf_entry *e)
             if (need_comma)
                 lexer_error(&p->lex, t->line, "a comma is missing before \"%s\" in the list of \"%s\"",
                             shown(p, t->text), shown(p, e->name));
-            value_add(p, e);
+            if (t->broken)
+                advance(p);
+            else
+                value_add(p, e);
             need_comma = true;
         } else if (t->kind == TOKEN_COMMA && need_comma) {
             advance(p);
@@ -239,6 +242,22 @@ static void parse_section(struct parser *p, struct chain *chain, unsigned nest)
     parse_body(p, chain, n, nest);
 }
 
+/* parse_scalar - the parser stands at the value. */
+static void parse_scalar(struct parser *p, struct chain *chain, const struct token *name, bool append)
+{
+    struct conf_entry *e;
+
+    p->valued = name->text;
+    p->valued_line = p->ahead[0].line;
+    if (p->ahead[0].broken) {
+        advance(p);
+        return;
+    }
+    e = &entry_new(p, chain, CONF_SCALAR, name)->entry;
+    e->append = append;
+    value_add(p, e);
+}
+
 /* parse_option - the parser stands at the name; it is known that = or += follows. */
 static void parse_option(struct parser *p, struct chain *chain, unsigned nest)
 {
@@ -259,11 +278,7 @@ static void parse_option(struct parser *p, struct chain *chain, unsigned nest)
         e->append = append;
         parse_list(p, e);
     } else if (is_text(t) && !(t->first && (starts_entry(t) || (is_name(t) && is_text(&t[1]) && !t[1].first)))) {
-        e = &entry_new(p, chain, CONF_SCALAR, &name)->entry;
-        e->append = append;
-        p->valued = e->name;
-        p->valued_line = t->line;
-        value_add(p, e);
+        parse_scalar(p, chain, &name, append);
     } else {
         lexer_error(&p->lex, name.line, "\"%s\" has no value", shown(p, name.text));
         if (!t->first && t->kind != TOKEN_CLOSE && t->kind != TOKEN_END)
@@ -271,50 +286,59 @@ static void parse_option(struct parser *p, struct chain *chain, unsigned nest)
     }
 }
 
+/* mistake_after_value - what stands behind the value of an option on its line. */
+static void mistake_after_value(struct parser *p)
+{
+    const struct token *t = &p->ahead[0];
+    const char *text = shown(p, t->text), *name = shown(p, p->valued);
+    struct lexer *x = &p->lex;
+
+    if (is_text(t))
+        lexer_error(x, t->line, "\"%s\" follows the value of \"%s\": text with blanks needs quotes, several values "
+                    "need braces", text, name);
+    else if (t->kind == TOKEN_COMMA)
+        lexer_error(x, t->line, "a comma follows the value of \"%s\": a list is written %s = {\"a\", \"b\"}", name,
+                    name);
+    else if (t->kind == TOKEN_OPEN)
+        lexer_error(x, t->line, "\"{\" follows the value of \"%s\": a section has no \"=\" before its \"{\"", name);
+    else
+        lexer_error(x, t->line, "\"%s\" follows the value of \"%s\": text with such bytes needs quotes", text, name);
+    skip_line(p);
+}
+
 /* mistake - complain about what is no entry, with the likeliest remedy, and go on behind it. */
 static void mistake(struct parser *p)
 {
     const struct token *t = &p->ahead[0];
-    const char *text = shown(p, t->text), *valued = shown(p, p->valued);
-    bool after_value = p->valued_line == t->line;
-    bool next_is_text = is_text(&t[1]) && t[1].line == t->line;
+    const char *text = shown(p, t->text);
+    struct lexer *x = &p->lex;
 
-    if (after_value && is_text(t))
-        lexer_error(&p->lex, t->line,
-                    "\"%s\" follows the value of \"%s\": text with blanks needs quotes, several values need braces", text,
-                    valued);
-    else if (after_value && t->kind == TOKEN_COMMA)
-        lexer_error(&p->lex, t->line, "a comma follows the value of \"%s\": a list is written %s = {\"a\", \"b\"}", valued,
-                    valued);
-    else if (after_value && t->kind == TOKEN_OPEN)
-        lexer_error(&p->lex, t->line, "\"{\" follows the value of \"%s\": a section has no \"=\" before its \"{\"", valued);
-    else if (after_value)
-        lexer_error(&p->lex, t->line, "\"%s\" follows the value of \"%s\": text with such bytes needs quotes", text, valued);
-    else if (t->kind == TOKEN_STRING)
-        lexer_error(&p->lex, t->line, "the string \"%s\" belongs to nothing: an option is written NAME = VALUE", text);
-    else if (t->kind == TOKEN_OPEN)
-        lexer_error(&p->lex, t->line, "\"{\" without the name of a section before it");
-    else if (t->kind != TOKEN_WORD)
-        lexer_error(&p->lex, t->line, "\"%s\" without a name before it", text);
-    else if (t[1].kind == TOKEN_LEFT)
-        lexer_error(&p->lex, t->line, "\"%s(\": only include(\"FILE\") is written with parentheses", text);
-    else if (!is_name(t))
-        lexer_error(&p->lex, t->line, "\"%s\" is not a name: an option is written NAME = VALUE", text);
-    else if (next_is_text)
-        lexer_error(&p->lex, t->line, "\"=\" is missing after \"%s\"", text);
-    else
-        lexer_error(&p->lex, t->line, "\"%s\" stands alone: write %s = VALUE, or %s { ... } for a section", text, text, text);
-    if (!after_value && t->kind == TOKEN_OPEN)
+    if (t->kind == TOKEN_OPEN) {
+        lexer_error(x, t->line, "\"{\" without the name of a section before it");
         skip_braces(p);
+        return;
+    }
+    if (t->kind == TOKEN_STRING)
+        lexer_error(x, t->line, "the string \"%s\" belongs to nothing: an option is written NAME = VALUE", text);
+    else if (t->kind != TOKEN_WORD)
+        lexer_error(x, t->line, "\"%s\" without a name before it", text);
+    else if (t[1].kind == TOKEN_LEFT)
+        lexer_error(x, t->line, "\"%s(\": only include(\"FILE\") is written with parentheses", text);
+    else if (!is_name(t))
+        lexer_error(x, t->line, "\"%s\" is not a name: an option is written NAME = VALUE", text);
+    else if (is_text(&t[1]) && t[1].line == t->line)
+        lexer_error(x, t->line, "\"=\" is missing after \"%s\"", text);
     else
-        skip_line(p);
+        lexer_error(x, t->line, "\"%s\" stands alone: write %s = VALUE, or %s { ... } for a section", text, text, text);
+    skip_line(p);
 }
 
 /* list_without_equals - NAME {"a", ...}: a section's name would be followed by entries. */
 static bool list_without_equals(const struct token *t)
 {
-    return is_name(&t[0]) && t[1].kind == TOKEN_OPEN &&
-           (t[2].kind == TOKEN_STRING || (t[2].kind == TOKEN_WORD && (t[3].kind == TOKEN_COMMA || t[3].kind == TOKEN_CLOSE)));
+    if (!is_name(&t[0]) || t[1].kind != TOKEN_OPEN || !is_text(&t[2]))
+        return false;
+    return t[2].kind == TOKEN_STRING || t[3].kind == TOKEN_COMMA || t[3].kind == TOKEN_CLOSE;
 }
 
 static void parse_include(struct parser *p, struct chain *chain, unsigned nest)
@@ -355,6 +379,8 @@ static void parse_entry(struct parser *p, struct chain *chain, unsigned nest)
         parse_section(p, chain, nest);
     } else if (is_name(&t[0]) && (t[1].kind == TOKEN_EQUALS || t[1].kind == TOKEN_APPEND)) {
         parse_option(p, chain, nest);
+    } else if (p->valued_line == t[0].line) {
+        mistake_after_value(p);
     } else {
         mistake(p);
     }

@@ -1,7 +1,7 @@
 /* config_parse.h - the parser of one configuration file; private to config_tree.c.
  *
- * After a mistake it goes on at the next line or brace, and a line is complained about once: what follows from a mistake
- * is not the administrator's business.
+ * After a mistake it goes on at the next line or brace, and a line is complained about once: what follows from a
+ * mistake is not the administrator's business.
  */
 #ifndef CONFIG_PARSE_H
 #define CONFIG_PARSE_H

@@ -33,14 +33,14 @@ struct str conf_path_beside(struct arena *a, struct str beside, struct str path)
     return arena_printf(a, STR_FMT STR_FMT, STR_ARG(str_slice(beside, 0, slash + 1)), STR_ARG(path));
 }
 
-/* read_all - NULL, or why not. A device that never ends meets the cap; the size that fstat tells is only a hint. */
-static const char *read_all(struct arena *a, int fd, size_t hint, size_t most, struct str *text)
+/* read_all - NULL, or why not; "" when there are more bytes than that. The size that fstat tells is a hint. */
+static const char *read_all(struct arena *a, int fd, off_t hint, size_t most, struct str *text)
 {
-    size_t room = hint < most ? hint + 1 : most + 1, n = 0;
+    size_t room = hint < 4096 ? 4096 : (size_t)hint + 1, n = 0;
     char *data;
 
-    if (room < 4096)
-        room = 4096;
+    if (hint > (off_t)most)
+        return "";
     data = arena_alloc(a, room);
     for (;;) {
         ssize_t got = read(fd, data + n, room - n);
@@ -82,7 +82,7 @@ bool conf_read_file(struct arena *a, struct str path, size_t most, struct str *t
     } else if (!S_ISREG(st.st_mode) && !S_ISCHR(st.st_mode)) {
         *error = STR("is not a regular file");
     } else {
-        why = read_all(a, fd, st.st_size > 0 ? (size_t)st.st_size : 0, most, text);
+        why = read_all(a, fd, st.st_size, most, text);
         if (why)
             *error = *why ? arena_printf(a, "cannot be read: %s", why)
                           : arena_printf(a, "is larger than %zu MiB", most >> 20);
@@ -95,7 +95,8 @@ bool conf_read_file(struct arena *a, struct str path, size_t most, struct str *t
 }
 
 /* include_error - unlike lexer_error() not one for each line: one pattern may name several bad files. */
-static void __attribute__((format(printf, 3, 4))) include_error(struct parser *p, unsigned line, const char *format, ...)
+static void __attribute__((format(printf, 3, 4)))
+include_error(struct parser *p, unsigned line, const char *format, ...)
 {
     struct buf b = buf_in(p->lex.problems->arena);
     struct place at = {p->lex.file, line};
@@ -239,7 +240,7 @@ void parser_include(struct parser *p, const struct token *path, struct chain *ch
         include_file(p, path->line, conf_path_beside(a, p->lex.file, path->text), chain, nest);
 }
 
-/* same_twice - two entries of one section that cannot both be meant: = after =, or two sections of one name and title. */
+/* same_twice - two entries of one section that cannot both be meant: = after =, or sections of one name and title. */
 static bool same_twice(const struct conf_entry *a, const struct conf_entry *b)
 {
     return (a->kind == CONF_SECTION) == (b->kind == CONF_SECTION) && str_is(a->name, b->name) &&

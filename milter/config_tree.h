@@ -38,8 +38,9 @@ struct conf_entry {
  * beyond them is an error that says so. */
 
 /* conf_parse_file - the top-level entries of a file and all it includes. Every syntax error, unreadable or cyclic
- * include is added to problems (in no strict order: see problems_sort()), and parsing goes on after it. A relative include is relative to the file that names it;
- * a pattern that matches nothing is fine, a plain name that is missing is not. */
+ * include is added to problems (in the order of finding: see problems_sort()), and parsing goes on after it. A relative
+ * include is relative to the file that names it; a pattern that matches nothing is fine, a plain name that is missing
+ * is not. */
 struct conf_entry *conf_parse_file(struct arena *a, struct str path, struct problems *problems);
 
 /* conf_parse_text - the same for text in memory, called `name` in errors. Without include(). */

@@ -50,7 +50,7 @@ static void sample_row(struct arena *a, struct buf *b, const struct option *o, c
     struct str range = range_text(a, o), preset = preset_text(a, o);
 
     buf_addf(b, "%s# %s (%s" STR_FMT ").\n", indent, o->doc, option_type_name(o), STR_ARG(range));
-    if (option_is_list(o))
+    if (option_takes_file(o))
         buf_addf(b, "%s# %s_file = \"...\" adds the entries of a file, one a line.\n", indent, o->name);
     buf_addf(b, "%s# %s = " STR_FMT "\n", indent, o->name, STR_ARG(preset));
 }
@@ -114,7 +114,7 @@ static void policy_rows_text(struct arena *a, struct buf *b, const struct option
         struct str preset = preset_text(a, o), range = range_text(a, o);
 
         buf_addf(b, "  %s = " STR_FMT "\n      %s (%s" STR_FMT "%s)\n", o->name, STR_ARG(preset), o->doc,
-                 option_type_name(o), STR_ARG(range), option_is_list(o) ? "; also as _file" : "");
+                 option_type_name(o), STR_ARG(range), option_takes_file(o) ? "; also as _file" : "");
     }
 }
 
@@ -184,7 +184,7 @@ static void man_rows(struct arena *a, struct buf *b, const struct option *rows)
         buf_addf(b, " (%s", option_type_name(o));
         man_text(b, range);
         buf_add(b, STR(").\n"));
-        if (option_is_list(o))
+        if (option_takes_file(o))
             buf_addf(b, "Also \\fB%s_file\\fR.\n", o->name);
     }
 }

@@ -12,6 +12,16 @@ static const char *const names[FACTS] = {
     [FACT_DATE] = "date",
     [FACT_RELAY] = "relay.by",
     [FACT_COPY_TO] = "bcc.to",
+    [FACT_LIST] = "list",
+    [FACT_LIST_UNSURE] = "list.unsure",
+    [FACT_IPREV] = "iprev",
+    [FACT_PEER_NAME] = "peer.name",
+    [FACT_MX] = "mx",
+    [FACT_WHITELIST] = "whitelist.by",
+    [FACT_SPF_RESULT] = "spf.result",
+    [FACT_DKIM_ALIGNED] = "dkim.aligned",
+    [FACT_HELO_MATCH] = "helo.match",
+    [FACT_COUNTRY] = "country",
 };
 
 const char *fact_name(enum fact fact)

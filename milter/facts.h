@@ -20,6 +20,16 @@ enum fact {
     FACT_DATE,        /* the date that was judged, RFC 3339 */
     FACT_RELAY,       /* which network entry made the client local, or which exception did not */
     FACT_COPY_TO,     /* where bcc sends a copy */
+    FACT_LIST,        /* the DNS list that has the client or the name, "zone=code" */
+    FACT_LIST_UNSURE, /* lists that gave no usable answer, and why */
+    FACT_IPREV,       /* RFC 8601 iprev: pass, fail, temperror, permerror */
+    FACT_PEER_NAME,   /* a name of the client that leads back to it */
+    FACT_MX,          /* what the sender's domain was found to have */
+    FACT_WHITELIST,   /* which entry granted immunity */
+    FACT_SPF_RESULT,  /* of MAIL FROM: RFC 8601's word */
+    FACT_DKIM_ALIGNED, /* "pass" when a passing signature's domain is the sender's */
+    FACT_HELO_MATCH,  /* "forward", "reverse", "both", "none": how HELO, name and address agree */
+    FACT_COUNTRY,     /* ISO 3166 code of the client's address */
     FACTS
 };
 

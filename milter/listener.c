@@ -163,13 +163,14 @@ static void set_group(const char *path, struct str group)
     name[group.n] = '\0';
     entry = getgrnam(name);
     if (!entry) {
-        log_warn("there is no group %s, so only user and group of this process can use %s; set listen_group", name, path);
+        log_warn("there is no group %s, so only user and group of this process can use %s; set listen_group", name,
+                 path);
         return;
     }
     if ((lstat(path, &st) == 0 && st.st_gid == entry->gr_gid) || lchown(path, (uid_t)-1, entry->gr_gid) == 0)
         return;
-    log_warn("cannot give %s to group %s: %s; make this process's user a member (SupplementaryGroups=%s in the unit, or "
-             "gpasswd -a USER %s), or set listen_group", path, name, strerror(errno), name, name);
+    log_warn("cannot give %s to group %s: %s; make this process's user a member (SupplementaryGroups=%s in the unit, "
+             "or gpasswd -a USER %s), or set listen_group", path, name, strerror(errno), name, name);
 }
 
 static void explain_bind(const char *path, int error)
@@ -177,7 +178,7 @@ static void explain_bind(const char *path, int error)
     int directory = (int)(strrchr(path, '/') - path);
 
     if (error == ENOENT)
-        log_error("cannot make the socket %s: there is no directory %.*s (systemd-tmpfiles --create makes the usual one)",
+        log_error("cannot make the socket %s: there is no directory %.*s; systemd-tmpfiles --create can make it",
                   path, directory, path);
     else if (error == EACCES || error == EPERM || error == EROFS)
         log_error("cannot make the socket %s: %s: the directory must be writable for user %ld", path, strerror(error),
@@ -219,8 +220,8 @@ static int open_unix(struct listener *l, struct str listen, struct str path, str
         return EX_CONFIG;
     }
     if (path.n >= sizeof un.sun_path) {
-        log_error("listen = \"" STR_FMT "\": the path of a Unix socket has at most %zu bytes, this one has %zu", STR_ARG(listen),
-                  sizeof un.sun_path - 1, path.n);
+        log_error("listen = \"" STR_FMT "\": the path of a Unix socket has at most %zu bytes, this one has %zu",
+                  STR_ARG(listen), sizeof un.sun_path - 1, path.n);
         return EX_CONFIG;
     }
     memcpy(un.sun_path, path.p, path.n);

@@ -19,9 +19,9 @@ struct listener {
 };
 
 /* listener_open - take the socket that systemd gave (LISTEN_FDS), or make the one that `listen` names: "unix:/PATH"
- * (or "local:/PATH"), "inet:PORT@HOST", "inet6:PORT@HOST". A Unix socket gets mode 0660 and, where that is possible, the
- * group. A live socket is left alone, a dead one replaced. Returns 0, or a sysexits status after logging the reason.
- * For a process of one thread: it changes the umask for a moment. */
+ * (or "local:/PATH"), "inet:PORT@HOST", "inet6:PORT@HOST". A Unix socket gets mode 0660 and, where that is possible,
+ * the group. A live socket is left alone, a dead one replaced. Returns 0, or a sysexits status after the reason is
+ * logged. For a process of one thread: it changes the umask for a moment. */
 int listener_open(struct listener *l, struct str listen, struct str group);
 
 /* listener_claim - be again the process that made the socket, in the eyes of another start that asks for it

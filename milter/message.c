@@ -7,6 +7,7 @@
 #include "verdict.h"
 
 #define FIRST_CHUNK 4096
+#define QUESTIONS_MOST 400 /* to the DNS, about one message */
 
 /* message_forget - the end of everything in the message's arena. */
 static void message_forget(struct session *s)
@@ -53,6 +54,7 @@ static struct message *message_begin(struct session *s)
     m->session = s;
     m->edits = arena_zalloc(m->arena, sizeof *m->edits);
     m->began_ms = clock_ms();
+    m->dns.left = QUESTIONS_MOST;
     m->ref = arena_printf(m->arena, STR_FMT "%u", STR_ARG(s->ref), ++s->messages);
     if (s->config->wants_body)
         m->spool = spool_new(m->arena, s->config->limits.memory, str_c(m->arena, s->config->global.state_dir));

@@ -51,6 +51,8 @@ struct message {
     bool is_whitelisted;         /* for this message only */
     struct records records;
     struct facts facts;
+    void **policy_states;        /* see message_state() in policy.h */
+    struct dns_budget dns;       /* questions that this message may still ask */
     const struct record *refused_at_headers; /* told at the end, see stage.h rule 7 */
     struct edits *edits;         /* never NULL */
     struct verdict verdict;      /* as far as decided */

@@ -36,6 +36,11 @@ bool option_is_list(const struct option *o)
     return o->type >= OPTION_WORDS;
 }
 
+bool option_takes_file(const struct option *o)
+{
+    return option_is_list(o) && o->type != OPTION_WORDS;
+}
+
 const char *option_type_name(const struct option *o)
 {
     static const char *const names[] = {
@@ -54,6 +59,8 @@ const char *option_type_name(const struct option *o)
         [OPTION_MAILBOXES] = "list of addresses or local parts",
         [OPTION_HOSTS] = "list of host names",
         [OPTION_PAIRS] = "list of address pairs",
+        [OPTION_CLIENT_ZONES] = "list of DNS lists of addresses",
+        [OPTION_NAME_ZONES] = "list of DNS lists of names",
     };
 
     return names[o->type];
@@ -71,7 +78,7 @@ const struct option *option_find(const struct option *table, struct str name, bo
     if (!str_is(str_slice(name, stem.n, name.n), suffix))
         return NULL;
     for (const struct option *o = table; o && o->name; o++) {
-        if (option_is_list(o) && str_is(str_of(o->name), stem)) {
+        if (option_takes_file(o) && str_is(str_of(o->name), stem)) {
             *is_file = true;
             return o;
         }
@@ -331,9 +338,16 @@ void option_apply(struct arena *a, const struct option *o, bool is_file, const s
     }
     if (option_is_list(o) && !entry->append)
         option_list_clear(o, field);
-    for (size_t i = 0; i < entry->count; i++)
-        if (!option_value(a, o, entry->values[i].text, field, &error) && ++bad <= MOST_BAD_VALUES)
-            bad_value(o, &entry->values[i], error, problems);
+    for (size_t i = 0; i < entry->count; i++) {
+        const struct conf_value *v = &entry->values[i];
+
+        if (option_value(a, o, v->text, field, &error))
+            continue;
+        if (option_is_dead_list(a, o, v->text))
+            problem_warning(problems, v->at, "%s: \"" STR_FMT "\" " STR_FMT, o->name, STR_ARG(v->text), STR_ARG(error));
+        else if (++bad <= MOST_BAD_VALUES)
+            bad_value(o, v, error, problems);
+    }
     if (bad > MOST_BAD_VALUES)
         problem_error(problems, entry->at, "%s has %zu further bad values", o->name, bad - MOST_BAD_VALUES);
 }

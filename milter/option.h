@@ -17,6 +17,7 @@
 #include "base/ip.h"
 #include "base/str.h"
 #include "config_tree.h"
+#include "dns/zone.h"
 #include "mail/pattern.h"
 
 struct str_list {
@@ -40,6 +41,8 @@ enum option_type {
     OPTION_MAILBOXES, /* the same, where a bare local part is an entry too */
     OPTION_HOSTS,    /* struct pattern_list over host names */
     OPTION_PAIRS,    /* struct pattern_pairs: "from to" */
+    OPTION_CLIENT_ZONES, /* struct zone_list: DNS lists of client addresses */
+    OPTION_NAME_ZONES,   /* struct zone_list: DNS lists of names */
 };
 
 struct option {
@@ -79,10 +82,15 @@ struct option {
     {#f, OPTION_HOSTS, OPTION_OFFSET(s, f, struct pattern_list), preset, NULL, 0, 0, doc}
 #define OPT_PAIRS(s, f, preset, doc)                                                                                  \
     {#f, OPTION_PAIRS, OPTION_OFFSET(s, f, struct pattern_pairs), preset, NULL, 0, 0, doc}
+#define OPT_CLIENT_ZONES(s, f, preset, doc)                                                                           \
+    {#f, OPTION_CLIENT_ZONES, OPTION_OFFSET(s, f, struct zone_list), preset, NULL, 0, 0, doc}
+#define OPT_NAME_ZONES(s, f, preset, doc)                                                                             \
+    {#f, OPTION_NAME_ZONES, OPTION_OFFSET(s, f, struct zone_list), preset, NULL, 0, 0, doc}
 #define OPTION_END {NULL, 0, 0, NULL, NULL, 0, 0, NULL}
 
 size_t option_count(const struct option *table);
 bool option_is_list(const struct option *o);
+bool option_takes_file(const struct option *o); /* whether there is a NAME_file: of lists, but not of sets of words */
 const char *option_type_name(const struct option *o); /* "yes or no", "duration", "list of networks", ... */
 
 /* option_find - the row called name (or NAME_file of a list: *is_file is then set); NULL when there is none. */
@@ -90,7 +98,9 @@ const struct option *option_find(const struct option *table, struct str name, bo
 
 /* option_apply - read the entry into the field of `values`. A list replaces what stood there unless the entry says +=;
  * NAME_file adds the file's entries (a relative path is relative to the configuration file that names it). What is
- * wrong goes to problems: a bad inline value is an error, a bad line of a list file a warning and skipped. */
+ * wrong goes to problems: a bad inline value is an error, a bad line of a list file a warning and skipped. Lists grow
+ * in place, so two copies of one struct must not both be appended to; and since NAME = forgets what NAME_file added,
+ * apply the _file entries of a section behind its others. A list file may have 1 000 000 entries and 256 MiB. */
 void option_apply(struct arena *a, const struct option *o, bool is_file, const struct conf_entry *entry, void *values,
                   struct problems *problems);
 

@@ -39,6 +39,28 @@ static bool numbers_add(struct arena *a, const struct option *o, struct str_list
     return true;
 }
 
+static bool zones_add(struct arena *a, const struct option *o, struct zone_list *list, struct str text, struct str *error)
+{
+    struct zone zone;
+    bool dead;
+
+    if (!zone_parse(a, o->type == OPTION_CLIENT_ZONES ? ZONE_OF_CLIENTS : ZONE_OF_NAMES, text, &zone, error, &dead))
+        return false;
+    list->items = arena_grow(a, list->items, list->count, sizeof *list->items);
+    list->items[list->count++] = zone;
+    return true;
+}
+
+bool option_is_dead_list(struct arena *a, const struct option *o, struct str text)
+{
+    struct zone zone;
+    struct str error;
+    bool dead;
+
+    return (o->type == OPTION_CLIENT_ZONES || o->type == OPTION_NAME_ZONES) &&
+           !zone_parse(a, ZONE_OF_NAMES, text, &zone, &error, &dead) && dead;
+}
+
 bool option_list_add(struct arena *a, const struct option *o, struct str text, void *field, struct str *error)
 {
     if (text.n == 0) {
@@ -61,6 +83,9 @@ bool option_list_add(struct arena *a, const struct option *o, struct str text, v
         return pattern_add(a, field, PATTERN_HOSTS, false, text, error);
     case OPTION_PAIRS:
         return pattern_pair_add(a, field, text, error);
+    case OPTION_CLIENT_ZONES:
+    case OPTION_NAME_ZONES:
+        return zones_add(a, o, field, text, error);
     default:
         *error = STR("is of a type that is no list");
         return false;
@@ -77,6 +102,8 @@ void option_list_clear(const struct option *o, void *field)
         *(struct cidr_list *)field = (struct cidr_list){0};
     else if (o->type == OPTION_PAIRS)
         *(struct pattern_pairs *)field = (struct pattern_pairs){0};
+    else if (o->type == OPTION_CLIENT_ZONES || o->type == OPTION_NAME_ZONES)
+        *(struct zone_list *)field = (struct zone_list){0};
     else
         *(struct pattern_list *)field = (struct pattern_list){0};
 }
@@ -131,7 +158,7 @@ void option_list_file(struct arena *a, const struct option *o, struct str path, 
     if (conf_read_file(a, file, FILE_MOST_BYTES, &text, &error))
         entries_of_file(a, o, (struct place){file, 0}, text, field, problems);
     else
-        problem_error(problems, at, "%s_file = \"" STR_FMT "\": " STR_FMT, o->name, STR_ARG(file), STR_ARG(error));
+        problem_error(problems, at, "%s_file: " STR_FMT " " STR_FMT, o->name, STR_ARG(file), STR_ARG(error));
 }
 
 void option_quote(struct buf *b, struct str text)
@@ -157,12 +184,15 @@ bool option_list_text(struct buf *b, const struct option *o, const void *field, 
     const struct str_list *strings = field;
     const struct cidr_list *cidrs = field;
     const struct pattern_pairs *pairs = field;
+    const struct zone_list *zones = field;
     const struct pattern_list *patterns = field;
     bool are_strings = o->type == OPTION_STRINGS || o->type == OPTION_NUMBERS;
+    bool are_zones = o->type == OPTION_CLIENT_ZONES || o->type == OPTION_NAME_ZONES;
 
     *count = are_strings                 ? strings->count
              : o->type == OPTION_CIDRS ? cidrs->count
              : o->type == OPTION_PAIRS ? pairs->count
+             : are_zones               ? zones->count
                                        : patterns->count;
     for (size_t i = 0; i < *count && *count <= OPTION_SHOWN; i++) {
         if (i)
@@ -175,6 +205,8 @@ bool option_list_text(struct buf *b, const struct option *o, const void *field, 
             option_quote(b, cidrs->items[i].written);
         else if (o->type == OPTION_PAIRS)
             option_quote(b, pairs->items[i].written);
+        else if (are_zones)
+            option_quote(b, zones->items[i].written);
         else
             pattern_text(b, &patterns->items[i]);
     }

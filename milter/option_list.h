@@ -11,6 +11,9 @@ bool option_value(struct arena *a, const struct option *o, struct str text, void
 /* option_list_add - the same for the types that are lists of struct; one of OPTION_STRINGS and behind it. */
 bool option_list_add(struct arena *a, const struct option *o, struct str text, void *field, struct str *error);
 
+/* option_is_dead_list - a DNS list that is known to be gone: named and left out, not an error. */
+bool option_is_dead_list(struct arena *a, const struct option *o, struct str text);
+
 void option_list_clear(const struct option *o, void *field);
 
 /* option_list_file - add the entries of a list file, which the configuration names at `at`. */

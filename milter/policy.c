@@ -1,6 +1,7 @@
 /* policy.c - what policies call to say what they found, and the words for it all. */
 #include <stdarg.h>
 
+#include "config.h"
 #include "policy.h"
 
 const char *const stage_names[] = {"connect", "helo",    "mail",    "rcpt",  "data", "headers",
@@ -76,6 +77,37 @@ struct finding bad_entry(struct context *c, const struct pattern *entry, const c
 {
     fact_set(c, FACT_MATCHED, entry->written);
     return (struct finding){.result = BAD, .status = status, .text = entry->text.n ? entry->text : str_of(words)};
+}
+
+static void *state(struct arena *a, void ***states, const struct policy *p, size_t size)
+{
+    size_t i = policy_index(p);
+
+    if (!*states)
+        *states = arena_array(a, policy_table_count, sizeof **states);
+    if (!(*states)[i])
+        (*states)[i] = arena_zalloc(a, size);
+    return (*states)[i];
+}
+
+void *session_state(struct context *c, size_t size)
+{
+    return state(c->session->arena, &c->session->policy_states, c->instance->policy, size);
+}
+
+void *message_state(struct context *c, size_t size)
+{
+    return state(c->message->arena, &c->message->policy_states, c->instance->policy, size);
+}
+
+const struct cidr_list *local_networks(const struct context *c)
+{
+    return &c->config->global.local_networks;
+}
+
+bool is_local_domain(const struct context *c, struct str domain)
+{
+    return config_is_local_domain(c->config, domain);
 }
 
 void fact_set(struct context *c, enum fact fact, struct str value)

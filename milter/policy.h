@@ -20,7 +20,17 @@
 #include "base/err.h"
 #include "base/ip.h"
 #include "base/str.h"
+#include "dns/dns.h"
+#include "dns/health.h"
+#include "dns/peer_names.h"
+#include "dns/zone.h"
+#include "edits.h"
 #include "facts.h"
+#include "mail/address.h"
+#include "mail/domain.h"
+#include "mail/header.h"
+#include "mail/pattern.h"
+#include "mail/suffix.h"
 #include "message.h"
 #include "option.h"
 #include "session.h"
@@ -35,6 +45,8 @@ struct finding {
     int code;           /* SMTP reply code of class 5 where 550 would be wrong (530, ...); 0: as usual */
     struct str text;    /* what the client is told, without codes; outside bytes need no escaping here */
     long karma;         /* of a good finding; a bad one's is the option */
+    bool permanent;     /* told as 5xx although the policy's reply is temporary: waiting would change nothing */
+    bool again;         /* about the connection, and found before for another message: weighs nothing now */
 };
 
 #define NO_OPINION ((struct finding){0})
@@ -58,7 +70,7 @@ struct config;
 struct instance {
     const struct policy *policy;
     struct common common;
-    const void *options;
+    void *options; /* written while the configuration is loaded, never afterwards */
 };
 
 /* What a policy sees. */
@@ -93,6 +105,9 @@ struct policy {
     void (*ask[STAGES])(struct context *);
     /* check - what one option alone cannot tell; adds to problems, said at `at`. May be NULL. */
     void (*check)(const struct common *common, const void *options, struct place at, struct problems *problems);
+    /* prepare - finish the options after they were read (open a database, ...). What it opens is closed by
+     * arena_on_reset(a). Only for enabled policies. May be NULL. */
+    void (*prepare)(struct arena *a, void *options, struct place at, struct problems *problems);
     bool wants_body;               /* at AT_MESSAGE it reads the message's body */
     bool edits;                    /* it queues edits (edits.h) */
 };
@@ -107,6 +122,14 @@ struct finding bad_code(struct context *c, int code, const char *status, const c
 
 /* bad_entry - the entry's own text if it has one, else the given words; notes the entry as FACT_MATCHED. */
 struct finding bad_entry(struct context *c, const struct pattern *entry, const char *status, const char *words);
+
+/* What a policy remembers of a connection, or of a message: cleared memory of its own at the first call, the same later. */
+void *session_state(struct context *c, size_t size);
+void *message_state(struct context *c, size_t size);
+
+/* What the configuration says to all policies. */
+const struct cidr_list *local_networks(const struct context *c);
+bool is_local_domain(const struct context *c, struct str domain); /* lower-case */
 
 void fact_set(struct context *c, enum fact fact, struct str value);
 struct str fact_get(const struct context *c, enum fact fact); /* the newest; empty when nobody found it */

@@ -39,6 +39,13 @@ static const struct option limit_rows[] = {
     OPTION_END,
 };
 
+static const struct option dns_rows[] = {
+    OPT_STRINGS(struct dns_options, servers, "", "resolvers: 127.0.0.1, 127.0.0.1:5353; empty: those of /etc/resolv.conf"),
+    OPT_DURATION(struct dns_options, timeout, "5s", 100, 60000, "until a question is given up"),
+    OPT_INT(struct dns_options, cache_entries, "10000", 0, 10000000, "answers that are kept"),
+    OPTION_END,
+};
+
 static const struct option profile_rows[] = {
     OPT_NUMBERS(struct profile_options, port, "", 1, 65535, "server ports, as {daemon_port} tells; empty: any"),
     OPT_STRINGS(struct profile_options, daemon_name, "",
@@ -58,6 +65,7 @@ const struct section config_sections[] = {
     {"", "options of the whole daemon", global_rows},
     {"log", "what is logged, and where", log_rows},
     {"limits", "what one client may make us hold", limit_rows},
+    {"dns", "who is asked about names", dns_rows},
     {"profile", "which policies apply to which connections; the first whose conditions hold is used", profile_rows},
     {NULL, NULL, NULL},
 };

@@ -3,9 +3,9 @@
  * What must stay true:
  * (1) All signals are blocked before the first thread exists, and HUP, TERM and INT stay blocked: libmilter waits for
  *     these itself and ends without draining. Only the supervisor gets them.
- * (2) Draining is: no new connection, the open ones to their end. libmilter knows no such thing, so a dead socket is put
- *     over its listening descriptor: it listens (or libmilter would log and give up), does not block, and nobody knows
- *     its name but we.
+ * (2) Draining is: no new connection, the open ones to their end. libmilter knows no such thing, so a dead socket is
+ *     put over its listening descriptor: it listens (or libmilter would log and give up), does not block, and nobody
+ *     is told its name.
  * (3) A connection is counted by its descriptor, not by callbacks: one that has been accepted but has not said anything
  *     is no session to libmilter yet, but the client behind it waits.
  */

@@ -5,7 +5,7 @@
 #include "config.h"
 #include "listener.h"
 
-/* The supervisor and its child talk over a socket pair in single bytes. End of file means that the other one is gone. */
+/* The supervisor and its child talk over a socket pair in single bytes. End of file: the other one is gone. */
 enum { CONTROL_READY = 'R', CONTROL_RELOAD = 'L', CONTROL_RELOADED = 'l', CONTROL_RELOAD_FAILED = 'f',
        CONTROL_DRAIN = 'D', CONTROL_PING = 'P', CONTROL_PONG = 'p' };
 

@@ -20,6 +20,7 @@
 #include "verdict.h"
 
 #define GREETINGS_MOST 100 /* different HELO names; every one is kept until the close */
+#define QUESTIONS_MOST 200 /* to the DNS, about the connection */
 #define NAME_MOST 1024     /* bytes of a HELO name or an unknown verb that are looked at */
 
 /* ref_digits - Crockford's base 32: nothing that is misread over the telephone. */
@@ -66,6 +67,7 @@ struct session *session_open(struct config *config, const struct peer *peer)
     s->peer.name = session_keep(s, peer->name);
     s->peer.daemon_name = session_keep(s, peer->daemon_name);
     s->ref = ref_new(a);
+    s->dns.left = QUESTIONS_MOST;
     s->is_local = cidr_find(&config->global.local_networks, peer->ip) != NULL;
     s->began_ms = clock_ms();
     s->profile = profile_choose(config, s);

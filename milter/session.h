@@ -15,6 +15,7 @@
 #include "base/arena.h"
 #include "base/ip.h"
 #include "base/str.h"
+#include "dns/dns.h"
 #include "facts.h"
 
 struct config;
@@ -60,6 +61,9 @@ struct session {
     struct facts facts;       /* of the same */
     struct message *message;  /* the open one, or NULL */
     struct arena *message_arena; /* kept between messages, reset for each */
+    void **policy_states;     /* see session_state() in policy.h; NULL until needed */
+    struct peer_names *names; /* see dns/peer_names.h; NULL until asked for */
+    struct dns_budget dns;    /* questions that this connection may still ask */
     unsigned messages;        /* begun */
     unsigned greetings;       /* HELO and EHLO with a new name */
     const struct record *told_by; /* the finding that refused before MAIL (connect, helo, unknown command), or NULL */

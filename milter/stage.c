@@ -54,9 +54,9 @@ static struct record *keep(struct session *s, const struct context *c, struct re
         list->first = r;
     list->last = r;
     list->count++;
-    if (f.result == BAD)
+    if (f.result == BAD && !f.again)
         s->karma += c->instance->common.karma;
-    else if (f.result == GOOD)
+    else if (f.result == GOOD && !f.again)
         s->karma += f.karma;
     return r;
 }
@@ -156,6 +156,8 @@ enum reply_kind record_reply_kind(const struct record *r)
 {
     enum reply_kind kind = (enum reply_kind)r->instance->common.reply;
 
+    if (r->finding.result != UNSURE && r->finding.permanent)
+        return kind == REPLY_TEMP_DISCONNECT ? REPLY_DISCONNECT : kind == REPLY_TEMP ? REPLY_PERM : kind;
     if (r->finding.result != UNSURE)
         return kind;
     return kind == REPLY_DISCONNECT || kind == REPLY_TEMP_DISCONNECT ? REPLY_TEMP_DISCONNECT : REPLY_TEMP;

@@ -72,8 +72,8 @@ void supervisor_log_problems(const struct problems *problems)
 
 static void tell(struct supervisor *s, char byte)
 {
-    if (s->control >= 0)
-        send(s->control, &byte, 1, MSG_NOSIGNAL | MSG_DONTWAIT); /* where it fails the child is dead or will be killed */
+    if (s->control >= 0) /* where it fails the child is dead or will be killed */
+        send(s->control, &byte, 1, MSG_NOSIGNAL | MSG_DONTWAIT);
 }
 
 static void kill_child(struct supervisor *s)
@@ -86,6 +86,8 @@ static void kill_child(struct supervisor *s)
 static void schedule_start(struct supervisor *s, bool soon)
 {
     s->start_at = clock_ms() + (soon ? s->backoff : 0);
+    if (soon && s->backoff > 0)
+        log_info("the next serving process starts in %d ms, because this one died so soon", (int)s->backoff);
     if (!soon)
         s->backoff = 0;
     else
@@ -154,8 +156,8 @@ static void child_ready(struct supervisor *s)
     s->ready = s->served = true;
     s->failed_starts = 0;
     listener_claim(&s->listener);
-    log_info("process %ld serves %s" STR_FMT, (long)s->child, s->listener.given ? "the socket of systemd instead of " : "",
-             STR_ARG(where));
+    log_info("process %ld serves %s" STR_FMT, (long)s->child,
+             s->listener.given ? "the socket of systemd instead of " : "", STR_ARG(where));
     reload_over(s, "serving");
 }
 
@@ -215,8 +217,12 @@ static void child_died(struct supervisor *s, int status)
 {
     bool young = clock_ms() - s->started < QUICK_DEATH_MS && !s->killed;
 
-    while (s->control >= 0)
-        hear_child(s); /* its last words, and the end of file */
+    if (s->control >= 0)
+        hear_child(s); /* its last words */
+    if (s->control >= 0) {
+        close(s->control);
+        s->control = -1;
+    }
     if (s->stopping) {
         if (!s->killed && status != 0)
             log_death(s, status);
@@ -248,7 +254,9 @@ static void reap(struct supervisor *s)
 
 static void warn_of_fixed(const struct supervisor *s, const struct config *config)
 {
-    if (s->listener.given || (str_is(config->global.listen, s->listen) && str_is(config->global.listen_group, s->group)))
+    const struct global_options *g = &config->global;
+
+    if (s->listener.given || (str_is(g->listen, s->listen) && str_is(g->listen_group, s->group)))
         return;
     log_warn("listen or listen_group has changed: that needs a restart, until then it stays \"" STR_FMT "\"",
              STR_ARG(s->listen));
@@ -335,7 +343,8 @@ static void check_times(struct supervisor *s)
 
     if (s->child && !s->killed) {
         if (s->stopping && now >= s->stop_by) {
-            log_warn("serving process %ld did not end within %d s and is killed", (long)s->child, DRAIN_LIMIT_MS / 1000);
+            log_warn("serving process %ld did not end within %d s and is killed", (long)s->child,
+                     DRAIN_LIMIT_MS / 1000);
             kill_child(s);
         } else if (!s->stopping && s->unanswered_since != 0 && now - s->unanswered_since >= PONG_LIMIT_MS) {
             log_error("serving process %ld has not answered for %d s and is replaced", (long)s->child,

@@ -5,9 +5,6 @@
  */
 #include "policy.h"
 
-#include "config.h"
-#include "edits.h"
-
 enum bcc_mode { CC, BCC };
 enum bcc_direction { ALL, INCOMING, OUTGOING };
 
@@ -44,7 +41,7 @@ static bool is_wanted(struct context *c, const struct bcc_options *o)
     for (const struct recipient *r = c->message->rcpt; r; r = r->next) {
         if (r->refused_by || pattern_find(&o->ignore_to, r->address.text))
             continue;
-        if (o->direction != INCOMING || r->address.domain.n == 0 || config_is_local_domain(c->config, r->address.domain))
+        if (o->direction != INCOMING || r->address.domain.n == 0 || is_local_domain(c, r->address.domain))
             return true;
     }
     return false;

@@ -1,8 +1,6 @@
 /* goodrcptto - the recipients there are: any other in a local domain is refused. */
 #include "policy.h"
 
-#include "config.h"
-
 struct goodrcptto_options {
     struct pattern_list recipients;
     struct str extension;
@@ -38,7 +36,7 @@ static struct finding goodrcptto_rcpt(struct context *c)
     const struct address *rcpt = &c->rcpt->address;
     struct str address = rcpt->text;
 
-    if (o->recipients.count == 0 || rcpt->domain.n == 0 || !config_is_local_domain(c->config, rcpt->domain))
+    if (o->recipients.count == 0 || rcpt->domain.n == 0 || !is_local_domain(c, rcpt->domain))
         return NO_OPINION;
     if (str_is_nocase(rcpt->local, STR("postmaster"))) /* RFC 5321, 4.5.1 */
         return NO_OPINION;

@@ -1,9 +1,6 @@
 /* headers - a header that RFC 5322 allows, from one author domain, of our time, and not going round in circles. */
 #include "policy.h"
 
-#include "mail/address.h"
-#include "mail/header.h"
-
 #define DAY_MS (86400LL * 1000)
 
 enum multi_from { MULTI_REJECT, MULTI_ACCEPT };

@@ -1,11 +1,10 @@
 /* helo - names that no honest client gives.
  *
- * The tests stand in one table with the level from which each is run; the first that fails ends it.
+ * The tests stand in one table with the level from which each is run; the first that fails ends it. Those that need the
+ * DNS are asked at HELO and judged at MAIL, where the client hears of them, so that the answers come while it talks;
+ * with reject = now they are judged at HELO.
  */
 #include "policy.h"
-
-#include "edits.h"
-#include "mail/domain.h"
 
 enum helo_level { LENIENT, RFC, STRICT };
 
@@ -14,12 +13,22 @@ static const char *const level_words[] = {"lenient", "rfc", "strict", NULL};
 struct helo_options {
     int level; /* enum helo_level */
     struct pattern_list badhelo;
+    int64_t timeout;
     bool header;
+};
+
+struct helo_state {
+    struct str asked;                /* the name that was asked about */
+    struct dns_question *a, *aaaa;   /* of it; NULL for literals and below level rfc */
+    int64_t deadline;
+    bool failed;                     /* a test without DNS has failed at HELO */
+    bool judged;                     /* by the DNS, for an earlier message */
 };
 
 static const struct option helo_rows[] = {
     OPT_WORD(struct helo_options, level, "lenient", level_words, "how many tests are run"),
     OPT_HOSTS(struct helo_options, badhelo, "", "names that are refused: name, .domain, /regex/, each with an optional text"),
+    OPT_DURATION(struct helo_options, timeout, "5s", 100, 60000, "how long to wait for the DNS"),
     OPT_BOOL(struct helo_options, header, "no", "replace X-HELO by one with the client's HELO name"),
     OPTION_END,
 };
@@ -87,25 +96,141 @@ static struct finding test_literal(struct context *c)
     return refuse(c, "address_literal", "address literals are not accepted here");
 }
 
+/* ---- tests that need the DNS; a lookup that fails is unsure, never a failed test ---- */
+
+struct lookups {
+    const struct dns_answer *a, *aaaa;
+    const struct peer_names *names;
+    bool forward, reverse; /* matches */
+};
+
+/* near - the same /24, or /64: mail farms answer under one name with several addresses. */
+static bool near(struct ip x, struct ip y)
+{
+    size_t bytes = ip_is_v4(x) ? 15 : 8;
+
+    return x.known && y.known && ip_is_v4(x) == ip_is_v4(y) && memcmp(x.b, y.b, bytes) == 0;
+}
+
+static bool any_near(const struct dns_answer *answer, struct ip ip)
+{
+    for (size_t i = 0; answer->status == DNS_OK && i < answer->count; i++)
+        if (near(answer->records[i].ip, ip))
+            return true;
+    return false;
+}
+
+static struct finding test_no_forward(struct context *c, const struct lookups *l)
+{
+    if (!l->a || l->a->status == DNS_OK || l->aaaa->status == DNS_OK)
+        return NO_OPINION;
+    if (l->a->status == DNS_FAIL || l->aaaa->status == DNS_FAIL)
+        return unsure(c, "the HELO name could not be looked up");
+    return refuse(c, "no_forward_dns", "the name has no address");
+}
+
+static struct finding test_no_reverse(struct context *c, const struct lookups *l)
+{
+    if (l->names->result == PEER_NAMES_UNSURE && l->names->count == 0)
+        return unsure(c, "the name of your address could not be looked up");
+    if (l->names->result != PEER_NAMES_NONE)
+        return NO_OPINION;
+    return refuse(c, "no_reverse_dns", "your address has no name");
+}
+
+static struct finding test_no_match(struct context *c, const struct lookups *l)
+{
+    if (l->forward || l->reverse)
+        return NO_OPINION;
+    return refuse(c, "no_matching_dns", "neither the name's address nor your address's name matches");
+}
+
 static const struct {
     enum helo_level from;
     struct finding (*test)(struct context *);
+    struct finding (*dns_test)(struct context *, const struct lookups *);
 } helo_tests[] = {
-    {LENIENT, test_badhelo},   {LENIENT, test_localhost}, {LENIENT, test_forged_literal},
-    {LENIENT, test_plain_ip},  {RFC, test_not_fqdn},      {STRICT, test_literal},
+    {LENIENT, test_badhelo, NULL},   {LENIENT, test_localhost, NULL}, {LENIENT, test_forged_literal, NULL},
+    {LENIENT, test_plain_ip, NULL},  {RFC, test_not_fqdn, NULL},      {STRICT, test_literal, NULL},
+    {RFC, NULL, test_no_forward},    {RFC, NULL, test_no_reverse},    {STRICT, NULL, test_no_match},
 };
 
-static struct finding helo_helo(struct context *c)
+/* run_tests - those without DNS when l is NULL, the others otherwise. */
+static struct finding run_tests(struct context *c, const struct lookups *l)
 {
     int level = OPTIONS(struct helo_options, c)->level;
 
     for (size_t i = 0; i < sizeof helo_tests / sizeof helo_tests[0]; i++) {
-        struct finding f = (int)helo_tests[i].from <= level ? helo_tests[i].test(c) : NO_OPINION;
+        struct finding f = NO_OPINION;
 
+        if ((int)helo_tests[i].from <= level && !l == !helo_tests[i].dns_test)
+            f = l ? helo_tests[i].dns_test(c, l) : helo_tests[i].test(c);
         if (f.result != NOTHING)
             return f;
     }
     return NO_OPINION;
+}
+
+static void helo_ask(struct context *c)
+{
+    const struct helo_options *o = OPTIONS(struct helo_options, c);
+    struct helo_state *state = session_state(c, sizeof *state);
+    struct session *s = c->session;
+
+    if (o->level < RFC || s->helo.n == 0 || str_is(state->asked, s->helo))
+        return;
+    state->asked = s->helo;
+    state->a = state->aaaa = NULL;
+    if (domain_is_fqdn(s->helo)) { /* not a literal */
+        state->a = dns_ask(s->arena, &s->dns, s->helo, DNS_A);
+        state->aaaa = dns_ask(s->arena, &s->dns, s->helo, DNS_AAAA);
+    }
+    state->deadline = clock_ms() + o->timeout;
+    if (!s->names && s->peer.ip.known)
+        s->names = peer_names_ask(s->arena, &s->dns, s->peer.ip);
+}
+
+static struct finding judge_dns(struct context *c)
+{
+    const struct helo_options *o = OPTIONS(struct helo_options, c);
+    struct helo_state *state = session_state(c, sizeof *state);
+    struct session *s = c->session;
+    struct lookups l;
+    struct finding f;
+
+    if (o->level < RFC || state->failed || !state->asked.n || !s->names)
+        return NO_OPINION;
+    l = (struct lookups){.names = peer_names_harvest(s->arena, &s->dns, s->names, state->deadline)};
+    if (state->a) {
+        l.a = dns_harvest(state->a, state->deadline);
+        l.aaaa = dns_harvest(state->aaaa, state->deadline);
+        l.forward = any_near(l.a, s->peer.ip) || any_near(l.aaaa, s->peer.ip);
+    }
+    for (size_t i = 0; i < l.names->count; i++)
+        l.reverse |= domain_same_organization(l.names->name[i], s->helo);
+    fact_set(c, FACT_HELO_MATCH, l.forward && l.reverse ? STR("both") : l.forward ? STR("forward")
+                                 : l.reverse ? STR("reverse") : STR("none"));
+    f = run_tests(c, &l);
+    if (f.result == NOTHING && o->level == STRICT && l.forward && l.reverse)
+        f = (struct finding){.result = GOOD, .karma = 1};
+    f.again = state->judged;
+    state->judged = true;
+    return f;
+}
+
+static struct finding helo_helo(struct context *c)
+{
+    struct helo_state *state = session_state(c, sizeof *state);
+    struct finding f = run_tests(c, NULL);
+
+    state->failed = f.result != NOTHING;
+    state->judged = false;
+    return state->failed || c->instance->common.reject != REJECT_NOW ? f : judge_dns(c);
+}
+
+static struct finding helo_mail(struct context *c)
+{
+    return c->instance->common.reject == REJECT_NOW ? NO_OPINION : judge_dns(c);
 }
 
 /* X-HELO is ours to write: what the sender wrote under that name goes. */
@@ -129,6 +254,7 @@ const struct policy policy_helo = {
     .options = helo_rows,
     .options_size = sizeof(struct helo_options),
     .presets = {.reject = "later", .karma = "-1", .skip = "local, auth, whitelisted"},
-    .at = {[AT_HELO] = helo_helo, [AT_MESSAGE] = helo_message},
+    .ask = {[AT_HELO] = helo_ask},
+    .at = {[AT_HELO] = helo_helo, [AT_MAIL] = helo_mail, [AT_MESSAGE] = helo_message},
     .edits = true,
 };

@@ -5,8 +5,6 @@
  */
 #include "policy.h"
 
-#include "config.h"
-
 struct relay_options {
     struct cidr_list networks;
     struct cidr_list except;
@@ -23,7 +21,7 @@ static const struct option relay_rows[] = {
 static struct finding relay_connect(struct context *c)
 {
     const struct relay_options *o = OPTIONS(struct relay_options, c);
-    const struct cidr_list *networks = o->networks.count ? &o->networks : &c->config->global.local_networks;
+    const struct cidr_list *networks = o->networks.count ? &o->networks : local_networks(c);
     const struct cidr *in = cidr_find(networks, c->session->peer.ip);
     const struct cidr *out = cidr_find(&o->except, c->session->peer.ip);
 

@@ -2,8 +2,9 @@
 #include "policy.h"
 
 #define POLICIES(X)                                                                                                   \
-    X(loadcheck) X(relay) X(tls) X(helo) X(unrecognized_commands) X(badmailfrom) X(badmailfromto) X(bogus_bounce)      \
-    X(badrcptto) X(badrcptto_ext) X(goodrcptto) X(bcc) X(headers)
+    X(loadcheck) X(whitelist) X(relay) X(tls) X(country) X(fcrdns) X(dnsbl) X(helo) X(unrecognized_commands)           \
+    X(resolvable_fromhost) X(rhsbl) X(badmailfrom) X(badmailfromto) X(bogus_bounce) X(badrcptto) X(badrcptto_ext)      \
+    X(goodrcptto) X(bcc) X(headers)
 
 #define DECLARE(name) extern const struct policy policy_##name;
 #define LIST(name) &policy_##name,

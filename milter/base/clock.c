@@ -85,6 +85,11 @@ void clock_script_end(void)
     script.time = script.load = false;
 }
 
+bool clock_is_scripted(void)
+{
+    return script.time;
+}
+
 struct str clock_rfc3339(struct arena *a, int64_t wall_ms)
 {
     time_t t = (time_t)(wall_ms / 1000);

@@ -21,6 +21,7 @@ void clock_script_wall(int64_t wall_ms);
 void clock_script_advance(int64_t ms);
 void clock_script_load(double load);
 void clock_script_end(void);
+bool clock_is_scripted(void); /* whether time stands still */
 
 /* clock_rfc3339 - "2026-01-05T10:00:00Z" and back; parsing takes exactly this form. */
 struct str clock_rfc3339(struct arena *a, int64_t wall_ms);

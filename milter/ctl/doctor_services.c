@@ -89,7 +89,10 @@ static void check_neighbour(struct doctor *d, const struct postfix_service *s, s
     const char *name = other ? arena_printf(d->arena, " (%s)", other->name).p : "";
     const char *redundant = replaced ? "; this filter does its work" : "";
 
-    if (before)
+    if (other && other->habits & OTHER_OURSELVES)
+        doctor_says(d, DOCTOR_PROBLEM, "order", s, remedy, STR_FMT " is a socket of sme-milter where this configuration does "
+                    "not listen: every message is judged there too, or put off", STR_ARG(item));
+    else if (before)
         doctor_says(d, other ? DOCTOR_PROBLEM : DOCTOR_WARNING, "order", s, remedy, STR_FMT "%s comes before this filter, "
                     "which must see a message as the client sent it: good signatures fail here %s%s", STR_ARG(item), name,
                     other ? "after its edits" : "if it edits", redundant);

@@ -147,6 +147,7 @@ bool milter_setting(struct str item, const char *name, struct str *value)
 /* ---- the neighbours ---- */
 
 static const struct other_filter other_filters[] = {
+    {"sme-milter", "sme-milter", OTHER_OURSELVES, NULL},
     {"opendkim", "opendkim", OTHER_SIGNS, "dkim"},
     {":8891", "opendkim", OTHER_SIGNS, "dkim"},
     {"dkimpy", "dkimpy-milter", OTHER_SIGNS, "dkim"},
@@ -178,6 +179,8 @@ const struct other_filter *other_filter_of(struct str item)
 
 bool other_is_replaced(const struct config *config, const struct other_filter *other)
 {
+    if (other && other->habits & OTHER_OURSELVES)
+        return true;
     for (size_t i = 0; other && other->policy && i < config->profile_count; i++)
         for (size_t k = 0; k < config->profiles[i].count; k++)
             if (str_is(str_of(config->profiles[i].instances[k].policy->name), str_of(other->policy)))

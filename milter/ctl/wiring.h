@@ -30,8 +30,9 @@ bool milter_setting(struct str item, const char *name, struct str *value);
 
 bool service_is_chrooted(const struct postfix *p, const struct postfix_service *service);
 
-/* What other filters do. What must not happen: a message edited before we verify it, or after we signed it. */
-enum { OTHER_SIGNS = 1, OTHER_EDITS = 2 };
+/* What other filters do. What must not happen: a message edited before we verify it, or after we signed it. One of them
+ * is ourselves: a socket of ours that the configuration does not name any more. */
+enum { OTHER_SIGNS = 1, OTHER_EDITS = 2, OTHER_OURSELVES = 4 };
 
 struct other_filter {
     const char *part;   /* of its socket's usual name */

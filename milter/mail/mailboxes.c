@@ -219,6 +219,10 @@ static void take_literal(struct parser *p, struct part *domain)
         if (!is_space(c))
             part_add(domain, (struct str){&c, 1});
     }
+    if (!domain->good) { /* cut: no literal any more */
+        domain->n = 0;
+        doubt(p);
+    }
     p->at = end + 1;
 }
 
@@ -420,11 +424,11 @@ static void sweep(struct parser *p)
 
         while (local > 0 && at - local < 64 && (is_atom_byte(s.p[local - 1]) || s.p[local - 1] == '.'))
             local--;
-        limit = from + 64 < s.n ? from + 64 : s.n;
-        while (from < limit && (is_space(s.p[from]) || memchr("\"[(<\\", s.p[from], 5) || s.p[from] == '\0'))
-            from++;
         limit = from + PART_MAX_BYTES < s.n ? from + PART_MAX_BYTES : s.n;
-        for (to = from; to < limit && (is_atom_byte(s.p[to]) || s.p[to] == '.');)
+        while (from < limit && (is_space(s.p[from]) || memchr("\"[(<\\.", s.p[from], 7)))
+            from++; /* the 7th is NUL */
+        to = from;
+        while (to < limit && (is_atom_byte(s.p[to]) || s.p[to] == '.'))
             to++;
         while (to > from && s.p[to - 1] == '.')
             to--;

@@ -343,8 +343,8 @@ static void open_sessions(struct client *clients)
     }
 }
 
-/* after_close - what is left once the filter has noticed and tidied up: as soon as it has no more descriptors than before
- * and about as much memory, or (with `patience`) after 25 s. */
+/* after_close - what is left once the filter has noticed and tidied up: as soon as it has no more descriptors than
+ * before and about as much memory, or (with `patience`) after 25 s. */
 static struct tree_use after_close(const struct tree_use *before, bool patience)
 {
     double deadline = now_ms() + (patience ? 25000 : 5000);

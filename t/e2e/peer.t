@@ -19,6 +19,7 @@ LARGE = {"oversized", "oversized-2mb", "recipients-10000", "body-100mb", "header
          "never-reads", "half-frames", "silent-500", "come-and-go"}
 MARGIN_KB = 12 * 1024  # what the allocator may keep of a case that hands over up to 100 MB
 LOST_KB = 2 * 1024     # and what all of them may add when they come a second time
+MAY_END = "odd-macros"  # libmilter itself may crash here: then the supervisor has another child serve
 CONFIG = """listen = "unix:%s"
 log { to = stderr }
 loadcheck { max_load = 10000 }
@@ -38,7 +39,7 @@ def private_kb(pids):
     for pid in pids:
         try:
             with open(f"/proc/{pid}/smaps_rollup") as f:
-                total += sum(int(line.split()[1]) for line in f if line.startswith(("Private_Clean:", "Private_Dirty:")))
+                total += sum(int(line.split()[1]) for line in f if line.startswith("Private_") and "Huge" not in line)
         except OSError:
             pass
     return total
@@ -84,20 +85,24 @@ class Peer:
 
     def tail(self, lines=15):
         with open(self.log, "rb") as f:
-            return f.read()[-8000:].decode("latin-1").splitlines()[-lines:]
+            return [line[:200] for line in f.read()[-100000:].decode("latin-1").splitlines()[-lines:]]
 
-    def check_case(self, case, what, members):
-        t = self.t
+    def check_case(self, case, what):
+        t, members = self.t, sorted(tree(self.daemon.pid))
         before = private_kb(members)
         status, output = self.hostile(case)
         t.ok(status == 0, f"{case}: {what}", f"exit status {status}", output)
         status, output = self.hostile("normal", 30)
         t.ok(status == 0, f"{case}: a plain session is served after it", output, *self.tail())
-        if not t.same(sorted(tree(self.daemon.pid)), sorted(members), f"{case}: the same processes serve"):
-            for line in self.tail():
-                t.diag(line)
+        t.ok(sorted(tree(self.daemon.pid)) == members, f"{case}: the same processes serve", *self.tail())
         if case in LARGE and not self.sanitized:
             self.check_memory(members, before + MARGIN_KB, f"{case}: its memory returns")
+
+    def check_restart(self, case, what):
+        """As check_case, where the serving process may end: another one takes over at once."""
+        self.hostile(case)
+        status = tap.wait_for(lambda: self.hostile("normal", 30)[0] == 0, 10)
+        self.t.ok(status and self.daemon.poll() is None, f"{case}: {what}: the service stays", *self.tail())
 
     def check_memory(self, members, limit, name):
         self.t.ok(tap.wait_for(lambda: private_kb(members) <= limit, 25), name,
@@ -134,11 +139,13 @@ def main(t):
         members = tree(peer.daemon.pid)
         open_before = files(members)
         for case, what in cases:
-            peer.check_case(case, what, members)
+            if case != MAY_END:
+                peer.check_case(case, what)
         if not peer.sanitized:
-            peer.check_again(members)
+            peer.check_again(tree(peer.daemon.pid))
         t.ok(tap.wait_for(lambda: files(tree(peer.daemon.pid)) <= open_before, 15), "no descriptor is left open",
              f"before {open_before}, now {files(tree(peer.daemon.pid))}")
+        peer.check_restart(MAY_END, dict(cases)[MAY_END])
         peer.check_log()
     finally:
         ended = processes.stop(peer.daemon, 30)

@@ -17,6 +17,7 @@ profile "at-data" { port = {@at_data@}  reply_at = data  policies = {"helo"} }
 profile "submission" {
     port = {@submissions@, @submission@, @lax@}
     policies = {"loadcheck", "tls", "relay", "helo", "headers"}
+    helo { skip = {whitelisted} }   # so that it is the authentication that clears it, not an immunity
 }
 profile "smtp-local" { port = {@smtp@, @smtp_auth@} }
 profile "smtp" {

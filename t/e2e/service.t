@@ -251,7 +251,13 @@ def test_reload_under_load(t, d):
 
     def open_sockets():
         return sum(is_socket(fd) for fd in os.listdir(f"/proc/{child}/fd"))
-    before = open_sockets()
+    counts = []
+
+    def is_quiet():
+        counts.append(open_sockets())
+        return len(counts) > 20 and len(set(counts[-20:])) == 1
+    wait_for(is_quiet, 10)  # the sessions of above have gone
+    before = counts[-1]
     sessions = [Session(d.socket) for _ in range(100)]
     t.ok(open_sockets() >= before + 100, "100 open sessions are 100 sockets")
     for session in sessions:
@@ -286,7 +292,8 @@ def test_term_idle_and_twice(t, d):
     wait_for(lambda: not os.path.exists(d.socket), 5)
     began = time.monotonic()
     d.process.send_signal(signal.SIGTERM)
-    t.ok(wait_for(lambda: d.process.poll() is not None, 5) and d.process.returncode == 0, "a second TERM hurries: exit 0")
+    t.ok(wait_for(lambda: d.process.poll() is not None, 5) and d.process.returncode == 0,
+         "a second TERM hurries: exit 0")
     t.ok(time.monotonic() - began < 3, "at once")
     t.ok(not processes.is_alive(child), "the serving process is gone")
     t.same(session.mail("good@a.test"), "cut", "and its session cut")
@@ -382,8 +389,8 @@ class Other:
         self.config = None
 
     def start(self, config, user):
-        return subprocess.Popen([self.program, "-c", config], stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, user=user,
-                                group=user, extra_groups=[], env={})
+        return subprocess.Popen([self.program, "-c", config], stdin=subprocess.DEVNULL, stderr=subprocess.PIPE,
+                                user=user, group=user, extra_groups=[], env={})
 
     @staticmethod
     def line(process, part):
@@ -472,8 +479,8 @@ class Hung(threading.Thread):
         self.join()
         t.ok(self.notified, "WATCHDOG=1 is sent while the serving process answers")
         t.ok(self.still, "not while it does not")
-        t.ok(self.replaced and 8 < self.replaced < 14, "a serving process that hangs is killed after 10 s", self.replaced,
-             self.daemon_.text())
+        t.ok(self.replaced and 8 < self.replaced < 14, "a serving process that hangs is killed after 10 s",
+             self.replaced, self.daemon_.text())
         t.ok(self.new, "another takes its place")
         t.same(self.answer, "continue", "and serves")
         t.ok(self.again, "and WATCHDOG=1 comes again")

@@ -187,7 +187,7 @@ static const struct {
     {"quit-nc", case_quit_nc, "sessions one after the other on one connection"},
     {"bytes", case_bytes, "NUL, CR, LF, escapes and 8-bit in every field"},
     {"empty", case_empty, "empty and unterminated fields"},
-    {"macros", case_macros, "macros with odd counts, empty names, nonsense values"},
+    {"macros", case_macros, "macros without an end, with empty names or nonsense values"},
     {"connect", case_connect, "bad families and addresses"},
     {"abort-in-body", case_abort_in_body, "ABORT in the middle of the body"},
     {"recipients-10000", case_recipients, "ten thousand recipients"},
@@ -199,6 +199,7 @@ static const struct {
     {"half-frames", case_half_frames, "200 peers silent in the middle of a frame"},
     {"silent-500", case_silent, "500 peers that say nothing"},
     {"come-and-go", case_come_and_go, "1000 peers that leave at once"},
+    {"odd-macros", case_odd_macros, "macros without a value"},
 };
 
 static int list_cases(void)

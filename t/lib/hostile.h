@@ -45,6 +45,7 @@ void case_quit_nc(void);
 void case_bytes(void);
 void case_empty(void);
 void case_macros(void);
+void case_odd_macros(void);
 void case_connect(void);
 
 /* hostile_floods.c */

@@ -83,6 +83,7 @@ struct scenario {
     struct str profile;           /* `profile NAME`, or empty */
     struct words policies;        /* `policies` */
     struct str literal;           /* `config` block, or empty */
+    unsigned config_line;         /* of `profile`, `policies` or `config` */
     struct pair *sets;            /* `set`: key as written, value as written; regex: += */
     size_t set_count;
     struct scenario_file *files;
@@ -155,8 +156,12 @@ void seen_line(struct play *p, struct seen *seen, struct str line);             
 /* tap - one point; what is wrong is told below it. */
 struct tap {
     unsigned points, failed;
+    bool must_fail;           /* the points of a play are not told but kept: the lines of those that failed */
+    unsigned lines[256], line_count;
 };
 bool tap_point(struct tap *t, bool ok, const char *format, ...) __attribute__((format(printf, 3, 4)));
+/* play_point - one about that line of the scenario. */
+bool play_point(struct tap *t, const struct scenario *scn, unsigned line, const char *what, bool ok);
 void tap_skip(struct tap *t, const char *what, const char *why);
 void tap_lines(struct str text); /* as comments */
 

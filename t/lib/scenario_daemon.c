@@ -25,7 +25,7 @@
 struct daemon {
     struct daemon *next;   /* of those told to stop */
     struct arena *arena;   /* its own: it outlives the play */
-    struct str path;       /* of the scenario */
+    struct str path;       /* of the scenario; empty: it never served, and that has been told */
     struct world *world;
     pid_t pid;
     int log;               /* the reading end of its standard error */
@@ -142,13 +142,15 @@ struct daemon *daemon_start(struct play *p, struct str *error)
     if (d->pid == 0)
         run(exe.p, config.p, world.p, out[1]);
     close(out[1]);
-    while (!d->gone && now_ms() < until && access(socket.p + 5, F_OK) != 0)
+    while (!d->gone && now_ms() < until) {
+        if (serves(socket))
+            return d;
         read_some(d, 2);
-    if (!d->gone && serves(socket))
-        return d;
+    }
     *error = STR("the daemon does not serve; see what it said");
     read_some(d, 0);
     daemon_lines(d, p, &seen, 0);
+    d->path = STR_NONE;
     daemon_end(d);
     return NULL;
 }
@@ -216,7 +218,7 @@ void daemons_finish(struct tap *tap)
         bool ended = wait_for(d, &status);
 
         next = d->next;
-        if (!tap_point(tap, ended && WIFEXITED(status) && WEXITSTATUS(status) == 0, STR_FMT " the daemon's end",
+        if (d->path.n && !tap_point(tap, ended && WIFEXITED(status) && WEXITSTATUS(status) == 0, STR_FMT " the daemon's end",
                        STR_ARG(d->path))) {
             tap_lines(arena_printf(d->arena, "status %#x%s", (unsigned)status, ended ? "" : ", after a kill"));
             tap_lines(buf_str(&d->text));

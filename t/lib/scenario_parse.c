@@ -4,7 +4,7 @@
 #include <string.h>
 #include <time.h>
 
-#include "scenario.h"
+#include "scenario_reader.h"
 
 #include "milter/base/clock.h"
 
@@ -15,21 +15,7 @@ const char *const step_names[STEPS] = {
     [STEP_ABORT] = "abort", [STEP_CLOSE] = "close",     [STEP_UNKNOWN] = "unknown",
 };
 
-struct reader {
-    struct arena *a;
-    struct scenario *scn;
-    struct str rest;        /* of the file */
-    unsigned line;
-    struct str written;     /* the line being read, trimmed */
-    struct step *last;
-    bool connected, mailed, in_data; /* what the steps so far make of the connection */
-    unsigned tls_line;      /* of a `tls` that no ehlo has followed yet */
-    unsigned connect_line;
-};
-
-static bool fail(struct reader *r, const char *format, ...) __attribute__((format(printf, 2, 3)));
-
-static bool fail(struct reader *r, const char *format, ...)
+bool reader_fail(struct reader *r, const char *format, ...)
 {
     struct buf b = buf_in(r->a);
     va_list ap;
@@ -96,8 +82,7 @@ static struct str without_comment(struct str line)
     return str_trim(line);
 }
 
-/* next_word - up to a blank that stands outside "quotes" and, in a path, outside <brackets>. Still as written. */
-static bool next_word(struct str *rest, struct str *word)
+bool reader_word(struct str *rest, struct str *word)
 {
     bool quoted = false, path = false;
     size_t from = 0, to;
@@ -127,14 +112,14 @@ static struct words split_words(struct arena *a, struct str rest)
     struct words w = {NULL, 0};
     struct str word;
 
-    while (next_word(&rest, &word)) {
+    while (reader_word(&rest, &word)) {
         w.items = arena_grow(a, w.items, w.count, sizeof *w.items);
         w.items[w.count++] = unescape(a, word);
     }
     return w;
 }
 
-static struct str unquote(struct arena *a, struct str s)
+struct str reader_unquote(struct arena *a, struct str s)
 {
     if (s.n >= 2 && s.p[0] == '"' && s.p[s.n - 1] == '"')
         s = str_slice(s, 1, s.n - 1);
@@ -158,7 +143,7 @@ static bool block(struct reader *r, struct str *text)
         buf_addc(&b, '\n');
     }
     r->line = from;
-    return fail(r, "no line with a single dot ends this");
+    return reader_fail(r, "no line with a single dot ends this");
 }
 
 /* ---- what stands before the first step ---- */
@@ -179,15 +164,17 @@ static bool is_name(struct str s)
 static bool read_profile(struct reader *r, struct str rest)
 {
     if (!is_name(rest))
-        return fail(r, "profile: one name is expected");
+        return reader_fail(r, "profile: one name is expected");
     r->scn->profile = str_dup(r->a, rest);
+    r->scn->config_line = r->line;
     return true;
 }
 
 static bool read_policies(struct reader *r, struct str rest)
 {
     r->scn->policies = split_words(r->a, rest);
-    return r->scn->policies.count ? true : fail(r, "policies: names are expected");
+    r->scn->config_line = r->line;
+    return r->scn->policies.count ? true : reader_fail(r, "policies: names are expected");
 }
 
 /* set_begins - whether "NAME =" or "NAME +=" stands here; the length up to the value is told. */
@@ -235,13 +222,13 @@ static bool read_set(struct reader *r, struct str rest)
     struct scenario *scn = r->scn;
 
     if (!rest.n)
-        return fail(r, "set: POLICY.OPTION = VALUE is expected");
+        return reader_fail(r, "set: POLICY.OPTION = VALUE is expected");
     while (rest.n) {
         struct pair set = {0};
         size_t at = set_begins(rest, &set.key, &set.regex), end;
 
         if (!at)
-            return fail(r, "set: POLICY.OPTION = VALUE is expected, not " STR_FMT, STR_ARG(rest));
+            return reader_fail(r, "set: POLICY.OPTION = VALUE is expected, not " STR_FMT, STR_ARG(rest));
         rest = str_slice(rest, at, rest.n);
         end = value_end(rest);
         set.value = str_trim(str_slice(rest, 0, end));
@@ -254,7 +241,8 @@ static bool read_set(struct reader *r, struct str rest)
 
 static bool read_config(struct reader *r, struct str rest)
 {
-    return rest.n ? fail(r, "config: the text begins on the next line") : block(r, &r->scn->literal);
+    r->scn->config_line = r->line;
+    return rest.n ? reader_fail(r, "config: the text begins on the next line") : block(r, &r->scn->literal);
 }
 
 static bool read_file(struct reader *r, struct str rest)
@@ -262,7 +250,7 @@ static bool read_file(struct reader *r, struct str rest)
     struct scenario_file *f = arena_zalloc(r->a, sizeof *f);
 
     if (!is_name(rest))
-        return fail(r, "file: a name of letters, digits, dots and hyphens is expected");
+        return reader_fail(r, "file: a name of letters, digits, dots and hyphens is expected");
     f->name = str_dup(r->a, rest);
     f->next = r->scn->files;
     r->scn->files = f;
@@ -282,9 +270,9 @@ static bool read_only(struct reader *r, struct str rest)
         else if (str_is(w.items[i], STR("postfix")))
             r->scn->drivers |= DRIVER_POSTFIX;
         else
-            return fail(r, "only: inprocess, wire and postfix are known, not " STR_FMT, STR_ARG(w.items[i]));
+            return reader_fail(r, "only: inprocess, wire and postfix are known, not " STR_FMT, STR_ARG(w.items[i]));
     }
-    return w.count ? true : fail(r, "only: names of drivers are expected");
+    return w.count ? true : reader_fail(r, "only: names of drivers are expected");
 }
 
 /* ---- steps ---- */
@@ -307,9 +295,9 @@ static struct step *step_add(struct reader *r, enum step_kind kind)
 static bool read_connect(struct reader *r, struct step *step, struct words *w)
 {
     if (r->connected)
-        return fail(r, "connect: the connection of line %u is not closed yet", r->connect_line);
+        return reader_fail(r, "connect: the connection of line %u is not closed yet", r->connect_line);
     if (!w->count)
-        return fail(r, "connect: an address is expected");
+        return reader_fail(r, "connect: an address is expected");
     step->client = w->items[0];
     step->client_port = 41000;
     step->server_port = 25;
@@ -321,11 +309,11 @@ static bool read_connect(struct reader *r, struct step *step, struct words *w)
             struct str word = w->items[i];
 
             if (++i == w->count)
-                return fail(r, "connect: a value is expected after " STR_FMT, STR_ARG(word));
+                return reader_fail(r, "connect: a value is expected after " STR_FMT, STR_ARG(word));
             if (!port && !client)
                 step->daemon_name = w->items[i];
             else if (!str_to_long(w->items[i], &n) || n < 0 || n > 65535)
-                return fail(r, "connect: " STR_FMT " is no port", STR_ARG(w->items[i]));
+                return reader_fail(r, "connect: " STR_FMT " is no port", STR_ARG(w->items[i]));
             else if (port)
                 step->server_port = (unsigned)n;
             else
@@ -333,7 +321,7 @@ static bool read_connect(struct reader *r, struct step *step, struct words *w)
         } else if (i == 1) {
             step->name = w->items[i];
         } else {
-            return fail(r, "connect: what is " STR_FMT "?", STR_ARG(w->items[i]));
+            return reader_fail(r, "connect: what is " STR_FMT "?", STR_ARG(w->items[i]));
         }
     }
     r->connected = true;
@@ -364,9 +352,9 @@ static bool read_message(struct reader *r, struct step *step, struct words *w)
 
     if (w->count == 2 && str_is(w->items[0], STR("body"))) {
         if (!str_to_long(w->items[1], &more) || more < 0 || more > 256L * 1024 * 1024)
-            return fail(r, "message: " STR_FMT " is no number of bytes", STR_ARG(w->items[1]));
+            return reader_fail(r, "message: " STR_FMT " is no number of bytes", STR_ARG(w->items[1]));
     } else if (w->count) {
-        return fail(r, "message: the text begins on the next line; only `body N` may stand here");
+        return reader_fail(r, "message: the text begins on the next line; only `body N` may stand here");
     }
     if (!block(r, &text))
         return false;
@@ -391,16 +379,16 @@ static bool read_time(struct reader *r, struct step *step, struct words *w)
     char *end;
 
     if (w->count != 1)
-        return fail(r, "%s: one value is expected", step_names[step->kind]);
+        return reader_fail(r, "%s: one value is expected", step_names[step->kind]);
     switch (step->kind) {
     case STEP_CLOCK:
-        return clock_parse_rfc3339(w->items[0], &step->ms) ? true : fail(r, "clock: like 2026-01-05T10:00:00Z");
+        return clock_parse_rfc3339(w->items[0], &step->ms) ? true : reader_fail(r, "clock: like 2026-01-05T10:00:00Z");
     case STEP_LOAD:
         step->load = -1;
         if (str_is(w->items[0], STR("unknown")))
             return true;
         step->load = strtod(str_c(r->a, w->items[0]), &end);
-        return *end || step->load < 0 ? fail(r, "load: a number or `unknown` is expected") : true;
+        return *end || step->load < 0 ? reader_fail(r, "load: a number or `unknown` is expected") : true;
     default:
         break;
     }
@@ -410,25 +398,25 @@ static bool read_time(struct reader *r, struct step *step, struct words *w)
             step->ms *= units[i].ms;
             return true;
         }
-    return fail(r, "advance: a duration like 500ms, 5s, 10m, 2h or 1d is expected");
+    return reader_fail(r, "advance: a duration like 500ms, 5s, 10m, 2h or 1d is expected");
 }
 
 /* in_order - steps that make no sense where they stand are mistakes of the writer, not tests. */
 static bool in_order(struct reader *r, enum step_kind kind, size_t words)
 {
     if (kind != STEP_CONNECT && !r->connected)
-        return fail(r, "%s: there is no connection", step_names[kind]);
+        return reader_fail(r, "%s: there is no connection", step_names[kind]);
     if ((kind == STEP_RCPT || kind == STEP_DATA || kind == STEP_MESSAGE) && !r->mailed)
-        return fail(r, "%s: there was no mail", step_names[kind]);
+        return reader_fail(r, "%s: there was no mail", step_names[kind]);
     if (r->in_data && kind != STEP_MESSAGE && kind != STEP_ABORT && kind != STEP_CLOSE)
-        return fail(r, "%s: after data only message, abort or close can follow", step_names[kind]);
+        return reader_fail(r, "%s: after data only message, abort or close can follow", step_names[kind]);
     if ((kind == STEP_HELO || kind == STEP_EHLO || kind == STEP_TLS || kind == STEP_AUTH || kind == STEP_UNKNOWN) &&
         words != 1)
-        return fail(r, "%s: one word is expected", step_names[kind]);
+        return reader_fail(r, "%s: one word is expected", step_names[kind]);
     if ((kind == STEP_MAIL || kind == STEP_RCPT) && words == 0)
-        return fail(r, "%s: an <address> is expected", step_names[kind]);
+        return reader_fail(r, "%s: an <address> is expected", step_names[kind]);
     if (kind == STEP_MAIL && r->tls_line)
-        return fail(r, "mail: no helo or ehlo has followed the tls of line %u", r->tls_line);
+        return reader_fail(r, "mail: no helo or ehlo has followed the tls of line %u", r->tls_line);
     return true;
 }
 
@@ -470,128 +458,8 @@ static bool read_step(struct reader *r, enum step_kind kind, struct str rest)
     if (kind == STEP_ABORT)
         r->mailed = r->in_data = false;
     if ((kind == STEP_DATA || kind == STEP_ABORT || kind == STEP_CLOSE) && w.count)
-        return fail(r, "%s: nothing is expected after it", step_names[kind]);
+        return reader_fail(r, "%s: nothing is expected after it", step_names[kind]);
     return true;
-}
-
-/* ---- checks ---- */
-
-static bool is_status(struct str s)
-{
-    return s.n >= 5 && (s.p[0] == '4' || s.p[0] == '5' || s.p[0] == '2') && s.p[1] == '.' && str_find(s, '.') == 1;
-}
-
-static bool check_reply(struct reader *r, struct check *c, struct str rest)
-{
-    struct str word, after = rest;
-    long code;
-
-    if (!next_word(&after, &word))
-        return fail(r, "reply: continue, or a code, is expected");
-    if (str_is(word, STR("continue")) && !str_trim(after).n) {
-        c->go_on = true;
-        return true;
-    }
-    if (str_is(word, STR("closed"))) {
-        c->closed = true;
-        if (!next_word(&after, &word))
-            return true;
-    }
-    if (!str_to_long(word, &code) || code < 400 || code > 599)
-        return fail(r, "reply: " STR_FMT " is no code of 400 to 599", STR_ARG(word));
-    c->code = (int)code;
-    rest = after;
-    if (next_word(&after, &word) && is_status(word)) {
-        c->status = word;
-        rest = after;
-    }
-    c->fragment = unquote(r->a, str_trim(rest));
-    return true;
-}
-
-static bool one_of(struct str word, const char *a, const char *b, const char *c)
-{
-    return str_is(word, str_of(a)) || str_is(word, str_of(b)) || str_is(word, str_of(c));
-}
-
-/* read_pair - key=value or key~"regex" into the check. */
-static bool read_pair(struct reader *r, struct check *c, struct str word)
-{
-    size_t equals = str_find(word, '='), tilde = str_find(word, '~');
-    size_t at = equals < tilde ? equals : tilde;
-
-    if (at == word.n)
-        return fail(r, STR_FMT ": key=value is expected", STR_ARG(word));
-    c->pairs = arena_grow(r->a, c->pairs, c->pair_count, sizeof *c->pairs);
-    c->pairs[c->pair_count++] = (struct pair){
-        .key = str_slice(word, 0, at), .regex = at == tilde, .value = unquote(r->a, str_slice(word, at + 1, word.n))};
-    return true;
-}
-
-static bool check_found(struct reader *r, struct check *c, struct str rest)
-{
-    struct str word;
-
-    if (!next_word(&rest, &c->policy) || !next_word(&rest, &c->result) || !one_of(c->result, "good", "bad", "unsure"))
-        return fail(r, "found: POLICY and good, bad or unsure are expected");
-    while (next_word(&rest, &word)) {
-        if (!c->status.n && !c->pair_count && is_status(word))
-            c->status = word;
-        else if (!read_pair(r, c, word))
-            return false;
-    }
-    return true;
-}
-
-static bool check_log(struct reader *r, struct check *c, struct str rest)
-{
-    struct str word;
-
-    while (next_word(&rest, &word))
-        if (!read_pair(r, c, word))
-            return false;
-    return c->pair_count ? true : fail(r, "log: KEY=VALUE is expected");
-}
-
-static bool check_karma(struct reader *r, struct check *c, struct str rest)
-{
-    if (rest.n && rest.p[0] == '+')
-        rest = str_slice(rest, 1, rest.n);
-    if (str_find(rest, '=') < rest.n)
-        return fail(r, "karma IP = N is not yet known");
-    return str_to_long(rest, &c->karma) ? true : fail(r, "karma: a number is expected");
-}
-
-static bool read_check(struct reader *r, enum check_kind kind, struct str rest)
-{
-    struct check *c = arena_zalloc(r->a, sizeof *c);
-    struct check **tail;
-
-    if (!r->last || r->last->kind <= STEP_LOAD)
-        return fail(r, "a check stands below the step whose outcome it tells");
-    for (tail = &r->last->checks; *tail; tail = &(*tail)->next)
-        if ((*tail)->kind == kind && kind == CHECK_REPLY)
-            return fail(r, "reply: line %u has already told it", (*tail)->line);
-    *tail = c;
-    c->kind = kind;
-    c->line = r->line;
-    c->text = r->written;
-    switch (kind) {
-    case CHECK_REPLY:
-        return check_reply(r, c, rest);
-    case CHECK_FOUND:
-        return check_found(r, c, rest);
-    case CHECK_EDIT:
-        if (r->last->kind != STEP_MESSAGE)
-            return fail(r, "edit: only a message has edits");
-        c->edit = str_is(rest, STR("none")) ? STR_NONE : rest;
-        return rest.n ? true : fail(r, "edit: what was changed, or none, is expected");
-    case CHECK_LOG:
-        return check_log(r, c, rest);
-    case CHECK_KARMA:
-        return check_karma(r, c, rest);
-    }
-    return false;
 }
 
 /* ---- the whole ---- */
@@ -602,28 +470,25 @@ static const struct {
 } setups[] = {{"profile", read_profile}, {"policies", read_policies}, {"set", read_set},
               {"config", read_config},   {"file", read_file},         {"only", read_only}};
 
-static const char *const check_names[] = {
-    [CHECK_REPLY] = "reply", [CHECK_FOUND] = "found", [CHECK_EDIT] = "edit", [CHECK_LOG] = "log", [CHECK_KARMA] = "karma"};
-
 static bool read_line(struct reader *r)
 {
     struct str rest = r->written, word;
     bool begun = r->scn->steps && r->connect_line;
 
-    next_word(&rest, &word);
+    reader_word(&rest, &word);
     rest = str_trim(rest);
     for (size_t i = 0; i < sizeof setups / sizeof setups[0]; i++)
         if (str_is(word, str_of(setups[i].name)))
-            return begun ? fail(r, "%s: only before the first connect", setups[i].name) : setups[i].read(r, rest);
+            return begun ? reader_fail(r, "%s: only before the first connect", setups[i].name) : setups[i].read(r, rest);
     if (str_is(word, STR("dns")) || str_is(word, STR("asked")) || (str_is(word, STR("karma")) && !begun))
-        return fail(r, STR_FMT " is not yet known", STR_ARG(word));
+        return reader_fail(r, STR_FMT " is not yet known", STR_ARG(word));
     for (enum step_kind kind = 0; kind < STEPS; kind++)
         if (str_is(word, str_of(step_names[kind])))
             return read_step(r, kind, rest);
     for (enum check_kind kind = CHECK_REPLY; kind <= CHECK_KARMA; kind++)
         if (str_is(word, str_of(check_names[kind])))
-            return read_check(r, kind, rest);
-    return fail(r, "what is " STR_FMT "?", STR_ARG(word));
+            return reader_check(r, kind, rest);
+    return reader_fail(r, "what is " STR_FMT "?", STR_ARG(word));
 }
 
 struct scenario *scenario_parse(struct arena *a, const char *path, struct str text)
@@ -643,12 +508,12 @@ struct scenario *scenario_parse(struct arena *a, const char *path, struct str te
     if (scn->error.n)
         return scn;
     if (!r.connect_line)
-        fail(&r, "no connect: nothing is played");
+        reader_fail(&r, "no connect: nothing is played");
     else if (r.connected)
-        fail(&r, "the connection of line %u is never closed", r.connect_line);
+        reader_fail(&r, "the connection of line %u is never closed", r.connect_line);
     if (!scn->error.n && !!scn->profile.n + !!scn->policies.count + !!scn->literal.n != 1)
-        fail(&r, "one of profile, policies and config is expected");
+        reader_fail(&r, "one of profile, policies and config is expected");
     if (!scn->error.n && scn->literal.n && scn->set_count)
-        fail(&r, "set changes a profile of `profile` or `policies`, not a literal config");
+        reader_fail(&r, "set changes a profile of `profile` or `policies`, not a literal config");
     return scn;
 }

@@ -136,9 +136,9 @@ static void after_step(struct play *p, const struct step *step, const struct see
 
 static bool point(struct judge *j, unsigned line, const char *what, bool ok, struct str why)
 {
-    tap_point(j->tap, ok, "%s:%u %s", j->scn->path, line, what);
-    if (!ok) {
-        tap_lines(why);
+    if (!play_point(j->tap, j->scn, line, what, ok)) {
+        if (!j->tap->must_fail)
+            tap_lines(why);
         play_note(&j->play, "^ FAILED: %s, line %u", what, line);
     }
     return ok;
@@ -402,9 +402,9 @@ static void check_karma(struct judge *j, const struct step *step, const struct s
         return;
     if (!known && seen->line_count)
         known = line_field(a, seen->lines[seen->line_count - 1], STR("karma"), &text) && str_to_long(text, &karma);
-    if (!known)
+    if (!known && !j->tap->must_fail)
         tap_skip(j->tap, arena_printf(a, "%s:%u karma", j->scn->path, c->line).p, "seen only in report lines");
-    else
+    else if (known)
         point(j, c->line, "karma", karma == c->karma,
               arena_printf(a, "expected: karma %ld\nseen:     karma %ld", c->karma, karma));
 }
@@ -519,7 +519,8 @@ static bool write_file(struct play *p, const char *name, struct str text)
 static int remove_entry(const char *path, const struct stat *st, int type, struct FTW *ftw)
 {
     (void)st, (void)type, (void)ftw;
-    return remove(path);
+    remove(path); /* a daemon on its way out may have been faster */
+    return 0;
 }
 
 static bool begin(struct judge *j, struct str *error)
@@ -573,11 +574,11 @@ bool play_run(struct tap *tap, const struct scenario *scn, const struct driver *
             step = step->next;
         driver->end(p);
     } else {
-        point(&j, 1, "begin", false, error);
+        point(&j, scn->config_line, "begin", false, error);
     }
     if (p->dir.n)
         nftw(p->dir.p, remove_entry, 16, FTW_DEPTH | FTW_PHYS);
-    if (verbose || tap->failed > j.failed_before)
+    if (verbose || (tap->failed > j.failed_before && !tap->must_fail))
         tap_lines(arena_printf(p->arena, "%s, driver %s:\n" STR_FMT, scn->path, driver->name,
                                STR_ARG(buf_str(&p->transcript))));
     arena_free(&p->arena);

@@ -33,7 +33,6 @@ struct smtp {
     struct str line; /* the last line of the last answer */
     int code;        /* its code; -1: the connection is gone */
     struct str hello;  /* the last HELO or EHLO, whole */
-    bool refused_rcpt; /* in this transaction */
     struct seen early; /* report lines that came before their time */
 };
 
@@ -292,8 +291,8 @@ static void unknown(struct smtp *s, const struct step *step, struct seen *seen)
         hear(s, seen);
 }
 
-/* reset - Postfix 3.7 tells the filter nothing of a RSET after a refused RCPT, so that its message stays open until the
- * next MAIL, HELO or close; a greeting with the same name says so, and nothing else. */
+/* reset - Postfix tells the filter of a RSET, but keeps that in its buffer until there is more to say, since no answer
+ * comes to it. A greeting with the same name is more to say, and does nothing else. */
 static void reset(struct smtp *s, struct seen *seen)
 {
     if (s->play->in_data) {
@@ -301,7 +300,7 @@ static void reset(struct smtp *s, struct seen *seen)
         return;
     }
     command(s, STR("RSET"));
-    if (s->refused_rcpt && s->hello.n)
+    if (s->play->in_message && s->hello.n)
         command(s, s->hello);
 }
 
@@ -321,12 +320,10 @@ static void play_one(struct smtp *s, const struct step *step, struct seen *seen)
     case STEP_MAIL:
         if (s->play->in_message) /* a second MAIL is refused by Postfix itself; RSET is what such clients mean */
             command(s, STR("RSET"));
-        s->refused_rcpt = false;
         envelope(s, "MAIL FROM:", step, seen);
         break;
     case STEP_RCPT:
         envelope(s, "RCPT TO:", step, seen);
-        s->refused_rcpt |= seen->reply.n > 0;
         break;
     case STEP_UNKNOWN:
         unknown(s, step, seen);

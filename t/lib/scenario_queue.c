@@ -93,7 +93,7 @@ static bool has_value(struct arena *a, const struct headers *h, struct str name,
     return false;
 }
 
-/* confirmed - whether the edit, in edit_text()'s words, is to be seen; what it does to the counts is added up. */
+/* confirmed - whether the edit, in edit_text()'s words, is to be seen; what it then does to the counts is added up. */
 static bool confirmed(struct arena *a, const struct queued *q, const struct headers *sent, struct str edit, long *fields,
                       long *rcpts)
 {
@@ -109,7 +109,8 @@ static bool confirmed(struct arena *a, const struct queued *q, const struct head
 
         for (size_t i = 0; i < q->rcpts.count; i++)
             there |= str_is_nocase(q->rcpts.items[i], rest);
-        *rcpts += add ? 1 : -1;
+        if (there == add)
+            *rcpts += add ? 1 : -1;
         return there == add;
     }
     if (str_is(verb, STR("change-header")) || str_is(verb, STR("delete-header"))) {
@@ -123,12 +124,13 @@ static bool confirmed(struct arena *a, const struct queued *q, const struct head
     name = str_slice(rest, 0, colon);
     value = str_trim(str_slice(rest, colon + 1, rest.n));
     if (str_is(verb, STR("delete-header"))) {
-        *fields -= 1;
-        return header_count(&q->headers, name) < header_count(sent, name);
+        there = header_count(&q->headers, name) < header_count(sent, name);
+        *fields -= there;
+        return there;
     }
-    if (!str_is(verb, STR("change-header")))
-        *fields += 1;
-    return has_value(a, &q->headers, name, (size_t)index, value);
+    there = has_value(a, &q->headers, name, (size_t)index, value);
+    *fields += there && !str_is(verb, STR("change-header"));
+    return there;
 }
 
 void queue_edits(struct play *p, const struct step *step, struct str id, unsigned rcpts, struct seen *seen)

@@ -153,7 +153,8 @@ static void test_bad_entries(void)
         {"\"a\"\nb = 2", "b=2", "x.conf:1: the string \"a\" belongs to nothing: an option is written NAME = VALUE\n"},
         {"env(\"X\")\nb = 2", "b=2", "x.conf:1: \"env(\": only include(\"FILE\") is written with parentheses\n"},
         {"a = (1)\nb = 2", "b=2", "x.conf:1: \"a\" has no value\n"},
-        {"a = f(1)\nb = 2", "a=f b=2", "x.conf:1: \"(\" follows the value of \"a\": text with such bytes needs quotes\n"},
+        {"a = f(1)\nb = 2", "a=f b=2",
+         "x.conf:1: \"(\" follows the value of \"a\": text with such bytes needs quotes\n"},
         {"include \"x\"\nb = 2", "b=2", "x.conf:1: \"=\" is missing after \"include\"\n"},
         {"include(x y)\nb = 2", "b=2", "x.conf:1: include is written include(\"FILE\")\n"},
         {"include(\"x\")\nb = 2", "b=2", "x.conf:1: include() is possible in a file only\n"},
@@ -176,13 +177,15 @@ static void test_bad_lists(void)
 {
     static const struct row rows[] = {
         {"a = {1 2}\nb = 2", "a={1,2} b=2", "x.conf:1: a comma is missing before \"2\" in the list of \"a\"\n"},
-        {"a = {\"1\"\n\"2\"}\nb = 2", "a={1,2} b=2", "x.conf:2: a comma is missing before \"2\" in the list of \"a\"\n"},
+        {"a = {\"1\"\n\"2\"}\nb = 2", "a={1,2} b=2",
+         "x.conf:2: a comma is missing before \"2\" in the list of \"a\"\n"},
         {"a = {1,,2}\nb = 2", "a={1,2} b=2", "x.conf:1: a comma without a value before it in the list of \"a\"\n"},
         {"a = {,}\nb = 2", "a={} b=2", "x.conf:1: a comma without a value before it in the list of \"a\"\n"},
         {"a = {1, {2, 3}, 4}\nb = 2", "a={1,4} b=2", "x.conf:1: a list within the list of \"a\"\n"},
         {"a = {zen.example=127.0.0.2, x}\nb = 2", "a={zen.example,x} b=2",
          "x.conf:1: \"=\" in the list of \"a\": text with such bytes needs quotes\n"},
-        {"a = {f(1), x}\nb = 2", "a={f,x} b=2", "x.conf:1: \"(\" in the list of \"a\": text with such bytes needs quotes\n"},
+        {"a = {f(1), x}\nb = 2", "a={f,x} b=2",
+         "x.conf:1: \"(\" in the list of \"a\": text with such bytes needs quotes\n"},
         {"a = {1, 2\nb = 2\nc = 3", "a={1,2} b=2 c=3", "x.conf:1: the list of \"a\" opened here is never closed\n"},
         {"a = {1,\n2,\nb = 2\nc = 3", "a={1,2} b=2 c=3", "x.conf:1: the list of \"a\" opened here is never closed\n"},
         {"a = {1, 2\nprofile \"x\" {\n b = 2\n}\n", "a={1,2} profile[x]{b=2}",
@@ -204,15 +207,15 @@ static void test_bad_lists(void)
 static void test_bad_strings(void)
 {
     static const struct row rows[] = {
-        {"a = \"x y\nb = 2", "a=x y b=2", "x.conf:1: the string \"x y has no closing \" on its line\n"},
-        {"a = 'x\r\nb = 2", "a=x b=2", "x.conf:1: the string 'x has no closing ' on its line\n"},
+        {"a = \"x y\nb = 2", "b=2", "x.conf:1: the string \"x y has no closing \" on its line\n"},
+        {"a = 'x\r\nb = 2", "b=2", "x.conf:1: the string 'x has no closing ' on its line\n"},
         {"a = don't\nb = 2", "a=don b=2", "x.conf:1: the string 't has no closing ' on its line\n"},
-        {"a = {\"x, \"y\"}\nb = 2", "a={x, ,y,} b=2", "x.conf:1: the string \"} has no closing \" on its line\n"},
-        {"s {\n a = {\"x\", \"y}\n c = 1\n}\nb = 2", "s{a={x,y} c=1} b=2",
+        {"a = {\"x, \"y\"}\nb = 2", "a={x, ,y} b=2", "x.conf:1: the string \"} has no closing \" on its line\n"},
+        {"s {\n a = {\"x\", \"y}\n c = 1\n}\nb = 2", "s{a={x} c=1} b=2",
          "x.conf:2: the string \"y} has no closing \" on its line\n"},
-        {"s { a = \"x }\nb = 2", "s{a=x} b=2", "x.conf:1: the string \"x } has no closing \" on its line\n"},
-        {"a = {\n\"x,\n\"y\",\n}\nb = 2", "a={x,y} b=2", "x.conf:2: the string \"x, has no closing \" on its line\n"},
-        {"a = \"x\\\"\nb = 2", "a=x\\\\\" b=2", "x.conf:1: the string \"x\\\\\" has no closing \" on its line\n"},
+        {"s { a = \"x }\nb = 2", "s{} b=2", "x.conf:1: the string \"x } has no closing \" on its line\n"},
+        {"a = {\n\"x,\n\"y\",\n}\nb = 2", "a={y} b=2", "x.conf:2: the string \"x, has no closing \" on its line\n"},
+        {"a = \"x\\\"\nb = 2", "b=2", "x.conf:1: the string \"x\\\\\" has no closing \" on its line\n"},
         {"a = \"\\.x\"\nb = 2", "a=x b=2",
          "x.conf:1: a backslash before \".\" means nothing: write it twice, or use 'single quotes'\n"},
         {"a = \"\\x4\"\nb = 2", "a= b=2",
@@ -223,12 +226,13 @@ static void test_bad_strings(void)
         {"a = \"x\x1b[0m\"\nb = 2", "a=x\\x1b[0m b=2", "x.conf:1: a control byte in a string: \\x1b\n"},
         {"a = \"x\" /* comment\nb = 2\n", "a=x", "x.conf:1: the comment that starts here is never closed\n"},
         /* what is open because of the comment is not worth a word */
-        {"s {\n a = {1, /* comment\n b = 2\n}\n", "s{a={1}}", "x.conf:2: the comment that starts here is never closed\n"},
+        {"s {\n a = {1, /* comment\n b = 2\n}\n", "s{a={1}}",
+         "x.conf:2: the comment that starts here is never closed\n"},
         {"/*/", "", "x.conf:1: the comment that starts here is never closed\n"},
     };
 
     ROWS(rows);
-    check(STR("a = 1\nb = \"x\0y\"\nc = 3"), "a=1 b=x", "x.conf:2: a NUL byte: this is not a text file, and what "
+    check(STR("a = 1\nb = \"x\0y\"\nc = 3"), "a=1", "x.conf:2: a NUL byte: this is not a text file, and what "
                                                           "follows is not read\n");
     check(STR("s {\n a = 1\n\0\n}"), "s{a=1}", "x.conf:3: a NUL byte: this is not a text file, and what follows is not "
                                                "read\n");
@@ -290,7 +294,8 @@ static void test_caps(void)
     e = conf_parse_text(a, STR("x.conf"), buf_str(&b), &p);
     ok(!e, "nothing is read of nonsense");
     is_long((long)p.count, 101, "100 complaints and the last word");
-    is_str(problem_text(a, &p.items[100]), STR("x.conf:100: 100 errors are enough: the rest is not read"), "the last word");
+    is_str(problem_text(a, &p.items[100]), STR("x.conf:100: 100 errors are enough: the rest is not read"),
+           "and the last word");
 
     b = buf_in(a);
     p = (struct problems){.arena = a};
@@ -307,7 +312,8 @@ static void test_places(void)
 {
     struct arena *a = arena_new(0);
     struct problems p = {.arena = a};
-    struct conf_entry *e = conf_parse_text(a, STR("x.conf"), STR("# 1\na = {\n x,\n /* 4\n*/ y }\ns \"t\" {\n b =\n 1 }"), &p);
+    struct str text = STR("# 1\na = {\n x,\n /* 4\n*/ y }\ns \"t\" {\n b =\n 1 }");
+    struct conf_entry *e = conf_parse_text(a, STR("x.conf"), text, &p);
 
     is_long(e->at.line, 2, "an entry is where its name is");
     is_long(e->values[0].at.line, 3, "a value where it is itself");
@@ -373,7 +379,8 @@ static void test_includes(void)
     check_file("order.conf", "x=10 y=9 z=A", "");
 
     write_file("missing.conf", "a = 1\ninclude(\"none.conf\")\nb = 2\n");
-    check_file("missing.conf", "a=1 b=2", "missing.conf:2: include: none.conf cannot be read: No such file or directory\n");
+    check_file("missing.conf", "a=1 b=2",
+               "missing.conf:2: include: none.conf cannot be read: No such file or directory\n");
     write_file("directory.conf", "a = 1\ninclude(\"conf.d\")\ninclude(\"conf.?\")\ninclude(\"\")\n");
     check_file("directory.conf", "a=1", "directory.conf:2: include: conf.d is a directory, not a file\n"
                                         "directory.conf:3: include: conf.d is a directory, not a file\n"
@@ -407,8 +414,10 @@ static void test_include_caps(void)
     FILE *f;
 
     for (int i = 0; i <= 17; i++)
-        write_file(arena_printf(a, "deep%d.conf", i).p, arena_printf(a, "include(\"deep%d.conf\")\na%d = 1\n", i + 1, i).p);
-    check_file("deep0.conf", "a16=1 a15=1 a14=1 a13=1 a12=1 a11=1 a10=1 a9=1 a8=1 a7=1 a6=1 a5=1 a4=1 a3=1 a2=1 a1=1 a0=1",
+        write_file(arena_printf(a, "deep%d.conf", i).p,
+                   arena_printf(a, "include(\"deep%d.conf\")\na%d = 1\n", i + 1, i).p);
+    check_file("deep0.conf",
+               "a16=1 a15=1 a14=1 a13=1 a12=1 a11=1 a10=1 a9=1 a8=1 a7=1 a6=1 a5=1 a4=1 a3=1 a2=1 a1=1 a0=1",
                "deep16.conf:1: includes nest deeper than 16 files\n");
 
     /* no circle, but 10 to the power of 16 files */
@@ -444,8 +453,9 @@ static void test_odd_directory(void)
     write_file("[x]*\n/b.inc", "b = 2\nlonely\n");
     e = conf_parse_file(a, str_of(path_of("[x]*\n/a.conf")), &p);
     is_str(dumped(a, e), STR("a=1 b=2"), "include() in an odd directory");
-    is_str(told(a, &p, directory), STR("/[x]*\\x0a/b.inc:2: \"lonely\" stands alone: write lonely = VALUE, or lonely { ... } "
-                                       "for a section\n"), "whose name is escaped");
+    is_str(told(a, &p, directory),
+           STR("/[x]*\\x0a/b.inc:2: \"lonely\" stands alone: write lonely = VALUE, or lonely { ... } for a section\n"),
+           "whose name is escaped");
     arena_free(&a);
 }
 

@@ -171,6 +171,14 @@ static void test_caps(struct arena *a)
     got = mailboxes_parse(a, buf_str(&b));
     ok(!got.well_formed && got.count == 1, "a local part of 2000 bytes is malformed");
     is_str(got.domains[0], STR("b"), "but its domain is seen");
+    b = buf_in(a);
+    buf_add(&b, STR("a@["));
+    for (int i = 0; i < 2000; i++)
+        buf_addc(&b, '.');
+    buf_add(&b, STR(",evil@x]"));
+    got = mailboxes_parse(a, buf_str(&b));
+    ok(!got.well_formed && got.count == 2, "a literal of 2000 bytes is none");
+    is_str(got.domains[got.count - 1], STR("x"), "but what it hides is seen");
 }
 
 static void test_large(struct arena *a)

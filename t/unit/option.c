@@ -205,11 +205,12 @@ static void test_scalars(void)
         {"\n\nlevel = lenent", "level", "lenient",
          "x.conf:3: level = \"lenent\": not one of lenient, rfc, strict; did you mean \"lenient\"?"},
         {"level = harsh", "level", "lenient", "x.conf:1: level = \"harsh\": not one of lenient, rfc, strict"},
-        {"level = \"x\\x1b\\xff\"", "level", "lenient", "x.conf:1: level = \"x\\x1b\\xff\": not one of lenient, rfc, strict"},
-        {"level = aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa",
+        {"level = \"x\\x1b\\xff\"", "level", "lenient",
+         "x.conf:1: level = \"x\\x1b\\xff\": not one of lenient, rfc, strict"},
+        {"level = aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa",
          "level", "lenient",
-         "x.conf:1: level = \"aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa...\": not one of lenient, rfc, "
-         "strict"},
+         "x.conf:1: level = \"aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa...\": not one of "
+         "lenient, rfc, strict"},
         /* the wrong kind of entry */
         {"level = {strict, rfc}", "level", "lenient", "x.conf:1: level needs one value, not a list"},
         {"level = {}", "level", "lenient", "x.conf:1: level needs one value, not a list"},
@@ -217,7 +218,8 @@ static void test_scalars(void)
         {"level { a = 1 }", "level", "lenient", "x.conf:1: level is an option, not a section: write level = VALUE"},
         {"names { a = 1 }", "names", "{\"a\", \"b, c\", \"d\"}",
          "x.conf:1: names is an option, not a section: write names = {...}"},
-        {"names_file = {a, b}", "names", "{\"a\", \"b, c\", \"d\"}", "x.conf:1: names_file needs one value, not a list"},
+        {"names_file = {a, b}", "names", "{\"a\", \"b, c\", \"d\"}",
+         "x.conf:1: names_file needs one value, not a list"},
     };
 
     CHECK_ALL(table);
@@ -237,10 +239,11 @@ static void test_lists(void)
         {"names = x", "names", "{\"x\"}", NULL},
         {"names = {}", "names", "{}", NULL},
         {"names += {x, x}", "names", "{\"a\", \"b, c\", \"d\", \"x\", \"x\"}", NULL},
-        {"names = {x, \"\"}", "names", "{\"x\"}", "x.conf:1: names = \"\": empty; a list without entries is written {}"},
+        {"names = {x, \"\"}", "names", "{\"x\"}",
+         "x.conf:1: names = \"\": empty; a list without entries is written {}"},
         {"names = {a,b,c,d,e,f,g,h,i,j,k,l,m,n,o,p,q,r,s,t}", "names",
-         "{\"a\", \"b\", \"c\", \"d\", \"e\", \"f\", \"g\", \"h\", \"i\", \"j\", \"k\", \"l\", \"m\", \"n\", \"o\", \"p\", "
-         "\"q\", \"r\", \"s\", \"t\"}", NULL},
+         "{\"a\", \"b\", \"c\", \"d\", \"e\", \"f\", \"g\", \"h\", \"i\", \"j\", \"k\", \"l\", \"m\", \"n\", \"o\", "
+         "\"p\", \"q\", \"r\", \"s\", \"t\"}", NULL},
         {"names = {a,b,c,d,e,f,g,h,i,j,k,l,m,n,o,p,q,r,s,t,u}", "names", "{ ... 21 entries ... }", NULL},
         {"port = {25, 0465, +587}", "port", "{25, 465, 587}", NULL},
         {"port = {25, 99999, smtp}", "port", "{25}",
@@ -376,20 +379,21 @@ static void test_files(void)
 
     check_file("names_file = list", STR("x\n\n# comment\n  # comment\n y z \r\n\xef\xbb\xbfx\nlast"), "names",
                "{\"a\", \"b, c\", \"d\", \"x\", \"y z\", \"\\xef\\xbb\\xbfx\", \"last\"}", "");
-    check_file("names = {i}\nnames_file = \"list\"", STR("\xef\xbb\xbfx\r\nx\r\n"), "names", "{\"i\", \"x\", \"x\"}", "");
+    check_file("names = {i}\nnames_file = \"list\"", STR("\xef\xbb\xbfx\r\nx\r\n"), "names",
+               "{\"i\", \"x\", \"x\"}", "");
     check_file("names_file += \"list\"", STR(""), "names", "{\"a\", \"b, c\", \"d\"}", "");
     check_file("skip = {}\nskip_file = list", STR("auth\nlocl\n"), "skip", "{auth}",
-               "list:2: warning: skip: \"locl\" is not one of local, auth, whitelisted; did you mean \"local\"? (line left "
-               "out)\n");
+               "list:2: warning: skip: \"locl\" is not one of local, auth, whitelisted; did you mean \"local\"? (line "
+               "left out)\n");
     check_file("networks = {}\nnetworks_file = list", STR("10.0.0.0/8\n10.0.0.1/8\nfoo\n::1\n"), "networks",
                "{\"10.0.0.0/8\", \"::1\"}",
-               "list:2: warning: networks: \"10.0.0.1/8\" has bits beyond its prefix; did you mean 10.0.0.0/8? (line left "
-               "out)\nlist:3: warning: networks: \"foo\" is not an address or network (line left out)\n");
+               "list:2: warning: networks: \"10.0.0.1/8\" has bits beyond its prefix; did you mean 10.0.0.0/8? (line "
+               "left out)\nlist:3: warning: networks: \"foo\" is not an address or network (line left out)\n");
     check_file("senders = {}\nsenders_file = list", STR("a@b.example go away\nbare\n/^x/\n/(/\n"), "senders",
                "{\"a@b.example go away\", \"/^x/\"}",
                "list:2: warning: senders: \"bare\" has no @; did you mean @bare or bare@domain? (line left out)\n"
-               "list:4: warning: senders: \"/(/\" is no regular expression: missing closing parenthesis at offset 1 (line "
-               "left out)\n");
+               "list:4: warning: senders: \"/(/\" is no regular expression: missing closing parenthesis at offset 1 "
+               "(line left out)\n");
     check_file("names = {}\nnames_file = list", STR("a\nb\0c\nd\n"), "names", "{\"a\", \"d\"}",
                "list:2: warning: names: \"b\" has a NUL byte (line left out)\n");
     buf_add(&b, STR("a\n"));
@@ -397,14 +401,14 @@ static void test_files(void)
         buf_addc(&b, 'x');
     buf_add(&b, STR("\nb\n"));
     check_file("names = {}\nnames_file = list", buf_str(&b), "names", "{\"a\", \"b\"}",
-               "list:2: warning: names: \"xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx...\" is longer than "
-               "65536 bytes (line left out)\n");
+               "list:2: warning: names: \"xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx...\" is longer "
+               "than 65536 bytes (line left out)\n");
 
     check_file("\nnames_file = none", STR(""), "names", "{\"a\", \"b, c\", \"d\"}",
-               arena_printf(a, "x.conf:2: names_file = \"%s/none\": cannot be read: No such file or directory\n",
+               arena_printf(a, "x.conf:2: names_file: %s/none cannot be read: No such file or directory\n",
                             directory).p);
     check_file("names_file = /", STR(""), "names", "{\"a\", \"b, c\", \"d\"}",
-               "x.conf:1: names_file = \"/\": is a directory, not a file\n");
+               "x.conf:1: names_file: / is a directory, not a file\n");
     check_file("names_file = \"\"", STR(""), "names", "{\"a\", \"b, c\", \"d\"}",
                "x.conf:1: names_file needs the path of a file\n");
     arena_free(&a);
@@ -439,7 +443,7 @@ static void test_large_files(void)
     is_str(p.items[101].text, STR("port: 150 further bad lines left out"), "and the others counted");
     is_long((long)p.errors, 2, "as warnings");
     is_long((long)v.port.count, 1, "the good one is kept");
-    is_str(p.items[102].text, arena_printf(a, "networks_file = \"%s\": is larger than 256 MiB", path_of(a, "huge").p),
+    is_str(p.items[102].text, arena_printf(a, "networks_file: %s is larger than 256 MiB", path_of(a, "huge").p),
            "a file beyond the cap");
     for (size_t i = 0; i < 3; i++)
         unlink(path_of(a, (const char *const[]){"many", "bad", "huge"}[i]).p);

@@ -1,0 +1,275 @@
+/* health.c - what we know of every list in use: tests, counts, the breaker. */
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "../base/clock.h"
+#include "../base/log.h"
+#include "health.h"
+#include "health_state.h"
+
+#define ZONES_MOST 256
+#define CLIENTS_MOST 512          /* of the last ten minutes that are remembered for a list */
+#define WINDOW_MS (10 * 60 * 1000LL)
+#define CLIENTS_LEAST 30          /* distinct, before the breaker says anything */
+#define TRIPPED_MS (60 * 60 * 1000LL)
+#define WARN_EVERY_MS (60 * 60 * 1000LL)
+
+const char *const zone_health_names[] = {"unknown", "trusted", "suspended", "tripped", NULL};
+
+struct seen_client {
+    uint64_t hash;
+    int64_t at;
+    bool listed;
+};
+
+struct state {
+    char name[256], shown[256], why[128];
+    enum zone_health health;
+    int64_t since_wall, since, warned;
+    uint64_t asked, listed, unsure;
+    double mean_ms, mean_listed;
+    uint64_t samples;             /* behind mean_listed */
+    struct seen_client clients[CLIENTS_MOST];
+    unsigned client_count, next;  /* a ring */
+};
+
+static struct {
+    pthread_mutex_t lock;
+    struct state *items[ZONES_MOST];
+    size_t count;
+    bool watched;
+} registry = {.lock = PTHREAD_MUTEX_INITIALIZER};
+
+/* state_of - under the lock; NULL when there are too many lists. */
+static struct state *state_of(const struct zone *zone)
+{
+    struct state *s;
+
+    for (size_t i = 0; i < registry.count; i++)
+        if (str_is(str_of(registry.items[i]->name), zone->name))
+            return registry.items[i];
+    if (registry.count == ZONES_MOST || zone->name.n >= sizeof s->name)
+        return NULL;
+    s = calloc(1, sizeof *s);
+    if (!s)
+        return NULL;
+    snprintf(s->name, sizeof s->name, STR_FMT, STR_ARG(zone->name));
+    snprintf(s->shown, sizeof s->shown, STR_FMT, STR_ARG(zone->shown));
+    s->since_wall = clock_wall_ms();
+    s->since = clock_ms();
+    registry.items[registry.count++] = s;
+    return s;
+}
+
+/* turn - a new state, said in the log when it is one (and once an hour while a list is out). */
+static void turn(struct state *s, enum zone_health health, const char *why)
+{
+    int64_t now = clock_ms();
+    bool changed = s->health != health;
+
+    if (changed) {
+        s->health = health;
+        s->since_wall = clock_wall_ms();
+        s->since = now;
+    }
+    snprintf(s->why, sizeof s->why, "%s", why);
+    if (health == ZONE_TRUSTED) {
+        if (changed)
+            log_info("list %s: %s", s->shown, why);
+    } else if (changed || now - s->warned >= WARN_EVERY_MS) {
+        log_warn("list %s is %s: %s", s->shown, zone_health_names[health], why);
+        s->warned = now;
+    }
+}
+
+bool health_trusts(const struct zone *zone)
+{
+    bool trusted = true;
+
+    pthread_mutex_lock(&registry.lock);
+    if (registry.watched) {
+        struct state *s = state_of(zone);
+
+        if (s && s->health == ZONE_TRIPPED && clock_ms() - s->since >= TRIPPED_MS)
+            turn(s, ZONE_TRUSTED, "an hour has passed since it listed unusually many clients");
+        trusted = s && s->health == ZONE_TRUSTED;
+    }
+    pthread_mutex_unlock(&registry.lock);
+    return trusted;
+}
+
+static uint64_t hash_of(struct str s)
+{
+    uint64_t h = 1469598103934665603u; /* FNV-1a; whoever makes collisions only hides himself from the breaker */
+
+    for (size_t i = 0; i < s.n; i++)
+        h = (h ^ (unsigned char)s.p[i]) * 1099511628211u;
+    return h;
+}
+
+/* remember - this client among those of the last ten minutes; returns how many are remembered, *listed of them listed. */
+static unsigned remember(struct state *s, uint64_t hash, bool is_listed, unsigned *listed)
+{
+    int64_t now = clock_ms();
+    unsigned recent = 0;
+    bool found = false;
+
+    *listed = 0;
+    for (unsigned i = 0; i < s->client_count; i++) {
+        struct seen_client *c = &s->clients[i];
+
+        if (c->hash == hash) {
+            *c = (struct seen_client){hash, now, is_listed};
+            found = true;
+        }
+        if (now - c->at < WINDOW_MS) {
+            recent++;
+            *listed += c->listed;
+        }
+    }
+    if (!found) {
+        s->clients[s->next] = (struct seen_client){hash, now, is_listed};
+        s->next = (s->next + 1) % CLIENTS_MOST;
+        if (s->client_count < CLIENTS_MOST)
+            s->client_count++;
+        recent++;
+        *listed += is_listed;
+    }
+    return recent;
+}
+
+/* A list that begins to list everybody (an expired domain, a broken mirror) lists far more than it used to. What it
+ * usually lists is learned also while it is tripped, so a server that hears mostly from bots trips it once at most. */
+static void breaker(struct state *s, unsigned recent, unsigned listed)
+{
+    double limit = s->samples >= 1000 ? s->mean_listed * 5 : 0;
+
+    if (limit < 0.5)
+        limit = 0.5;
+    if (s->health == ZONE_TRUSTED && recent >= CLIENTS_LEAST && listed > limit * recent) {
+        char why[128];
+
+        snprintf(why, sizeof why, "it lists %u of the last %u clients", listed, recent);
+        turn(s, ZONE_TRIPPED, why);
+    }
+}
+
+void health_seen(const struct zone *zone, struct str whom, enum zone_said said, int64_t took_ms)
+{
+    struct state *s;
+
+    pthread_mutex_lock(&registry.lock);
+    s = state_of(zone);
+    if (s) {
+        unsigned listed, recent;
+
+        s->asked++;
+        s->mean_ms += ((double)took_ms - s->mean_ms) / (s->asked < 1000 ? (double)s->asked : 1000);
+        if (said == ZONE_UNSURE) {
+            s->unsure++;
+        } else {
+            s->listed += said == ZONE_LISTED;
+            recent = remember(s, hash_of(whom), said == ZONE_LISTED, &listed);
+            breaker(s, recent, listed);
+            s->samples++;
+            s->mean_listed += ((said == ZONE_LISTED) - s->mean_listed) / (s->samples < 20000 ? (double)s->samples : 20000);
+        }
+    }
+    pthread_mutex_unlock(&registry.lock);
+}
+
+/* verdict_of_test - what the two test points say; ZONE_UNKNOWN when they could not be asked. */
+static enum zone_health verdict_of_test(struct arena *a, const struct zone *zone, int64_t timeout_ms, struct str *why)
+{
+    int64_t deadline = clock_ms() + timeout_ms;
+    struct str yes, no, code;
+    struct dns_question *q_yes, *q_no;
+    const struct dns_answer *listed, *unlisted;
+
+    zone_test_points(a, zone, &yes, &no);
+    q_yes = dns_ask(a, NULL, yes, DNS_A);
+    q_no = dns_ask(a, NULL, no, DNS_A);
+    listed = dns_harvest(q_yes, deadline);
+    unlisted = dns_harvest(q_no, deadline);
+    if (unlisted->status == DNS_OK) {
+        *why = arena_printf(a, "it lists its negative test point (" STR_FMT "): it lists everybody", STR_ARG(no));
+        return ZONE_SUSPENDED;
+    }
+    if (listed->status == DNS_FAIL || unlisted->status == DNS_FAIL) {
+        *why = arena_printf(a, "its test points cannot be asked: %s",
+                            listed->status == DNS_FAIL ? listed->why : unlisted->why);
+        return ZONE_UNKNOWN;
+    }
+    if (zone_judge(a, zone, listed, &code) == ZONE_LISTED) {
+        *why = STR("its test points are right");
+        return ZONE_TRUSTED;
+    }
+    if (code.n)
+        *why = arena_printf(a, "it answers its test point with " STR_FMT ": it refuses us", STR_ARG(code));
+    else
+        *why = arena_printf(a, "it does not list its test point (" STR_FMT "): stale or gone", STR_ARG(yes));
+    return ZONE_SUSPENDED;
+}
+
+enum zone_health health_test(const struct zone *zone, int64_t timeout_ms)
+{
+    struct arena *a = arena_new(0);
+    struct str why;
+    enum zone_health health = verdict_of_test(a, zone, timeout_ms, &why);
+    struct state *s;
+
+    pthread_mutex_lock(&registry.lock);
+    s = state_of(zone);
+    if (s && health == ZONE_UNKNOWN && s->health != ZONE_UNKNOWN)
+        health = s->health; /* temporary trouble is not evidence, neither for nor against */
+    else if (s && s->health == ZONE_TRIPPED && health == ZONE_TRUSTED && clock_ms() - s->since < TRIPPED_MS)
+        health = ZONE_TRIPPED; /* a list that lists the world may still pass its test */
+    else if (s)
+        turn(s, health, str_c(a, why));
+    pthread_mutex_unlock(&registry.lock);
+    arena_free(&a);
+    return health;
+}
+
+size_t health_list(struct arena *a, struct zone_status **list)
+{
+    size_t count;
+
+    pthread_mutex_lock(&registry.lock);
+    count = registry.count;
+    *list = arena_array(a, count + 1, sizeof **list);
+    for (size_t i = 0; i < count; i++) {
+        const struct state *s = registry.items[i];
+
+        (*list)[i] = (struct zone_status){
+            .name = str_dup(a, str_of(s->shown)), .health = s->health, .why = str_dup(a, str_of(s->why)),
+            .since_ms = s->since_wall, .asked = s->asked, .listed = s->listed, .unsure = s->unsure,
+            .mean_ms = s->mean_ms, .mean_listed = s->mean_listed,
+        };
+    }
+    pthread_mutex_unlock(&registry.lock);
+    return count;
+}
+
+void health_require(bool required)
+{
+    pthread_mutex_lock(&registry.lock);
+    registry.watched = required;
+    pthread_mutex_unlock(&registry.lock);
+}
+
+void health_remember(struct str name, double mean_listed, uint64_t samples)
+{
+    struct zone zone = {.name = name, .shown = name};
+    struct state *s;
+
+    pthread_mutex_lock(&registry.lock);
+    s = state_of(&zone);
+    if (s && s->samples == 0) {
+        s->mean_listed = mean_listed;
+        s->samples = samples;
+    }
+    pthread_mutex_unlock(&registry.lock);
+}

@@ -1,0 +1,88 @@
+/* fcrdns - a client whose address has a name that leads back to it (RFC 8601, 2.7.3: iprev).
+ *
+ * Asked at CONNECT. It is told no earlier than at MAIL unless reject = now, so it is harvested there: the answers come
+ * while the client talks.
+ */
+#include "policy.h"
+
+struct fcrdns_options {
+    int64_t timeout;
+};
+
+static const struct option fcrdns_rows[] = {
+    OPT_DURATION(struct fcrdns_options, timeout, "5s", 100, 60000, "how long to wait for the names"),
+    OPTION_END,
+};
+
+struct fcrdns_state {
+    bool judged; /* for an earlier message */
+    int64_t deadline;
+};
+
+static void fcrdns_ask(struct context *c)
+{
+    struct session *s = c->session;
+    struct fcrdns_state *state = session_state(c, sizeof *state);
+
+    if (!s->names && s->peer.ip.known)
+        s->names = peer_names_ask(s->arena, &s->dns, s->peer.ip);
+    if (!state->deadline)
+        state->deadline = clock_ms() + OPTIONS(struct fcrdns_options, c)->timeout;
+}
+
+static struct finding judge(struct context *c)
+{
+    struct session *s = c->session;
+    struct fcrdns_state *state = session_state(c, sizeof *state);
+    const struct peer_names *names;
+    struct finding f = {.result = GOOD, .karma = 1};
+
+    if (!s->names)
+        return NO_OPINION;
+    names = peer_names_harvest(s->arena, &s->dns, s->names, state->deadline);
+    switch (names->result) {
+    case PEER_NAMES_PASS:
+        fact_set(c, FACT_IPREV, STR("pass"));
+        for (size_t i = 0; i < names->count; i++)
+            if (names->verified[i]) {
+                fact_set(c, FACT_PEER_NAME, names->name[i]);
+                break;
+            }
+        break;
+    case PEER_NAMES_FAIL:
+        fact_set(c, FACT_IPREV, STR("fail"));
+        f = bad(c, "5.7.25", "the name of your address does not lead back to it");
+        break;
+    case PEER_NAMES_NONE:
+        fact_set(c, FACT_IPREV, STR("permerror"));
+        f = bad(c, "5.7.25", "your address has no name");
+        break;
+    case PEER_NAMES_UNSURE:
+        fact_set(c, FACT_IPREV, STR("temperror"));
+        f = unsure(c, "the name of your address could not be asked: %s", names->why);
+        break;
+    }
+    f.again = state->judged;
+    state->judged = true;
+    return f;
+}
+
+static struct finding fcrdns_connect(struct context *c)
+{
+    return c->instance->common.reject == REJECT_NOW ? judge(c) : NO_OPINION;
+}
+
+static struct finding fcrdns_mail(struct context *c)
+{
+    return c->instance->common.reject == REJECT_NOW ? NO_OPINION : judge(c);
+}
+
+const struct policy policy_fcrdns = {
+    .name = "fcrdns",
+    .summary = "clients whose address has no name that leads back to it",
+    .options = fcrdns_rows,
+    .options_size = sizeof(struct fcrdns_options),
+    .presets = {.reject = "never", .karma = "-1", .skip = "local, auth, whitelisted"},
+    .ask = {[AT_CONNECT] = fcrdns_ask, [AT_MAIL] = fcrdns_ask},
+    .at = {[AT_CONNECT] = fcrdns_connect, [AT_MAIL] = fcrdns_mail},
+};

@@ -1,0 +1,73 @@
+/* rhsbl - sender domains on DNS block lists. */
+#include "policy.h"
+
+#define WAIT_MS 5000
+
+struct rhsbl_options {
+    struct zone_list zones;
+};
+
+static const struct option rhsbl_rows[] = {
+    OPT_NAME_ZONES(struct rhsbl_options, zones, "dbl.spamhaus.org", "zone, zone=127.0.1.[2..6], zone:8-16-64-128, zone:text"),
+    OPTION_END,
+};
+
+struct asked {
+    struct dns_question **questions; /* by zone; NULL when nothing is asked */
+    int64_t deadline;
+};
+
+static void rhsbl_ask(struct context *c)
+{
+    const struct rhsbl_options *o = OPTIONS(struct rhsbl_options, c);
+    struct asked *asked = message_state(c, sizeof *asked);
+    struct str domain = c->message->sender.domain;
+
+    if (domain.n == 0 || domain.p[0] == '[') /* a bounce, or an address literal */
+        return;
+    asked->deadline = clock_ms() + WAIT_MS;
+    asked->questions = arena_array(c->arena, o->zones.count + 1, sizeof *asked->questions);
+    for (size_t i = 0; i < o->zones.count; i++)
+        asked->questions[i] =
+            dns_ask(c->arena, &c->message->dns, zone_name_name(c->arena, &o->zones.items[i], domain), DNS_A);
+}
+
+static struct finding rhsbl_mail(struct context *c)
+{
+    const struct rhsbl_options *o = OPTIONS(struct rhsbl_options, c);
+    struct asked *asked = message_state(c, sizeof *asked);
+    struct str domain = c->message->sender.domain, doubt = STR_NONE;
+
+    for (size_t i = 0; asked->questions && i < o->zones.count; i++) {
+        const struct zone *zone = &o->zones.items[i];
+        const struct dns_answer *answer = dns_harvest(asked->questions[i], asked->deadline);
+        struct str why;
+        enum zone_said said = zone_judge(c->arena, zone, answer, &why);
+
+        health_seen(zone, domain, said, answer->took_ms);
+        if (said == ZONE_LISTED && health_trusts(zone)) {
+            fact_set(c, FACT_LIST, arena_printf(c->arena, STR_FMT "=" STR_FMT, STR_ARG(zone->shown), STR_ARG(why)));
+            if (zone->text.n)
+                return bad(c, "5.7.1", STR_FMT, STR_ARG(zone->text));
+            return bad(c, "5.7.1", "sender domain " STR_FMT " is listed by " STR_FMT, STR_ARG(domain),
+                       STR_ARG(zone->shown));
+        }
+        if (said != ZONE_CLEAN)
+            doubt = arena_printf(c->arena, STR_FMT "=" STR_FMT, STR_ARG(zone->shown),
+                                 STR_ARG(said == ZONE_UNSURE ? why : STR("not trusted")));
+    }
+    if (doubt.n == 0)
+        return NO_OPINION;
+    fact_set(c, FACT_LIST_UNSURE, doubt);
+    return unsure(c, "a block list could not be asked");
+}
+
+const struct policy policy_rhsbl = {
+    .name = "rhsbl",
+    .summary = "refuse sender domains on DNS block lists",
+    .options = rhsbl_rows,
+    .options_size = sizeof(struct rhsbl_options),
+    .presets = {.enabled = "no", .karma = "-1", .skip = "local, auth, whitelisted"},
+    .ask = {[AT_MAIL] = rhsbl_ask},
+    .at = {[AT_MAIL] = rhsbl_mail},
+};

@@ -1,0 +1,133 @@
+/* whitelist - clients and senders whose mail skips filters. It grants no relaying, and it judges nobody.
+ *
+ * Networks are known at CONNECT; names and DNS lists are asked there and harvested at MAIL, before the policies behind it
+ * look. Senders count only when SPF or DKIM shows that they are who they say.
+ */
+#include "policy.h"
+
+#define WAIT_MS 5000
+
+struct whitelist_options {
+    struct cidr_list clients;
+    struct pattern_list names;
+    struct zone_list zones;
+    struct pattern_list senders;
+};
+
+static const struct option whitelist_rows[] = {
+    OPT_CIDRS(struct whitelist_options, clients, "", "clients by address"),
+    OPT_HOSTS(struct whitelist_options, names, "", "clients by a name that leads back to them: name, .domain, /regex/"),
+    OPT_CLIENT_ZONES(struct whitelist_options, zones, "", "DNS lists of good clients, e.g. list.dnswl.org"),
+    OPT_ADDRESSES(struct whitelist_options, senders, "",
+                  "senders, with SPF pass or an aligned DKIM signature: user@dom, @dom, .dom, /regex/"),
+    OPTION_END,
+};
+
+struct whitelist_state {
+    bool asked;
+    struct dns_question **questions; /* by zone */
+    int64_t deadline;
+};
+
+static void whitelist_ask(struct context *c)
+{
+    const struct whitelist_options *o = OPTIONS(struct whitelist_options, c);
+    struct whitelist_state *state = session_state(c, sizeof *state);
+    struct session *s = c->session;
+
+    if (state->asked || !s->peer.ip.known || (o->names.count == 0 && o->zones.count == 0))
+        return;
+    state->asked = true;
+    state->deadline = clock_ms() + WAIT_MS;
+    if (o->names.count && !s->names)
+        s->names = peer_names_ask(s->arena, &s->dns, s->peer.ip);
+    state->questions = arena_array(s->arena, o->zones.count + 1, sizeof *state->questions);
+    for (size_t i = 0; i < o->zones.count; i++)
+        if (zone_takes(&o->zones.items[i], s->peer.ip))
+            state->questions[i] = dns_ask(s->arena, &s->dns, zone_client_name(s->arena, &o->zones.items[i], s->peer.ip),
+                                          DNS_A);
+}
+
+static struct finding grant(struct context *c, bool *whom, struct str entry)
+{
+    *whom = true;
+    fact_set(c, FACT_WHITELIST, entry);
+    return good(c);
+}
+
+static struct finding whitelist_connect(struct context *c)
+{
+    const struct cidr *net = cidr_find(&OPTIONS(struct whitelist_options, c)->clients, c->session->peer.ip);
+
+    return net ? grant(c, &c->session->is_whitelisted, net->written) : NO_OPINION;
+}
+
+/* by_name - a name that leads back; what only PTR says anybody can say. */
+static const struct pattern *by_name(struct context *c, int64_t deadline, struct str *name)
+{
+    struct session *s = c->session;
+    const struct peer_names *names = peer_names_harvest(s->arena, &s->dns, s->names, deadline);
+
+    for (size_t i = 0; names->result == PEER_NAMES_PASS && i < names->count; i++) {
+        const struct pattern *entry = names->verified[i] ? pattern_find(&OPTIONS(struct whitelist_options, c)->names,
+                                                                        names->name[i]) : NULL;
+
+        if (entry) {
+            *name = names->name[i];
+            return entry;
+        }
+    }
+    return NULL;
+}
+
+static struct finding whitelist_mail(struct context *c)
+{
+    const struct whitelist_options *o = OPTIONS(struct whitelist_options, c);
+    struct whitelist_state *state = session_state(c, sizeof *state);
+    struct session *s = c->session;
+    struct str name;
+    const struct pattern *entry;
+
+    if (s->is_whitelisted || !state->asked)
+        return NO_OPINION;
+    entry = o->names.count ? by_name(c, state->deadline, &name) : NULL;
+    if (entry)
+        return grant(c, &s->is_whitelisted,
+                     arena_printf(c->arena, STR_FMT " (" STR_FMT ")", STR_ARG(entry->written), STR_ARG(name)));
+    for (size_t i = 0; i < o->zones.count; i++) {
+        const struct zone *zone = &o->zones.items[i];
+        const struct dns_answer *answer = state->questions[i] ? dns_harvest(state->questions[i], state->deadline) : NULL;
+        struct str why;
+        enum zone_said said;
+
+        if (!answer)
+            continue;
+        said = zone_judge(c->arena, zone, answer, &why);
+        health_seen(zone, ip_text(c->arena, s->peer.ip), said, answer->took_ms);
+        if (said == ZONE_LISTED && health_trusts(zone))
+            return grant(c, &s->is_whitelisted,
+                         arena_printf(c->arena, STR_FMT "=" STR_FMT, STR_ARG(zone->shown), STR_ARG(why)));
+    }
+    return NO_OPINION;
+}
+
+static struct finding whitelist_message(struct context *c)
+{
+    struct str sender = c->message->sender.text;
+    const struct pattern *entry =
+        sender.n ? pattern_find(&OPTIONS(struct whitelist_options, c)->senders, sender) : NULL;
+
+    if (!entry || (!str_is(fact_get(c, FACT_SPF_RESULT), STR("pass")) &&
+                   !str_is(fact_get(c, FACT_DKIM_ALIGNED), STR("pass"))))
+        return NO_OPINION;
+    return grant(c, &c->message->is_whitelisted, entry->written);
+}
+
+const struct policy policy_whitelist = {
+    .name = "whitelist",
+    .summary = "clients and senders whose mail skips filters",
+    .options = whitelist_rows,
+    .options_size = sizeof(struct whitelist_options),
+    .ask = {[AT_CONNECT] = whitelist_ask, [AT_MAIL] = whitelist_ask},
+    .at = {[AT_CONNECT] = whitelist_connect, [AT_MAIL] = whitelist_mail, [AT_MESSAGE] = whitelist_message},
+};

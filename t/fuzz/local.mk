@@ -1,0 +1,60 @@
+# t/fuzz/local.mk - fuzz targets. Everywhere: replay-NAME runs one on its corpus, and make check does so. With
+# --enable-fuzzers (clang): t/fuzz/NAME is a libFuzzer program. Configure that tree with
+#     CC=clang ./configure --enable-fuzzers --enable-sanitizers=fuzzer-no-link,address,undefined
+# and run for example
+#     mkdir -p found && t/fuzz/address -max_total_time=60 found t/fuzz/corpus/address
+
+fuzz_replays = \
+	t/fuzz/replay-address \
+	t/fuzz/replay-mailboxes \
+	t/fuzz/replay-header \
+	t/fuzz/replay-date \
+	t/fuzz/replay-domain \
+	t/fuzz/replay-pattern
+
+check_PROGRAMS += $(fuzz_replays)
+TESTS += $(fuzz_replays)
+
+t_fuzz_replay_address_SOURCES = t/fuzz/address.c t/fuzz/replay.c t/fuzz/fuzz.h t/lib/tap.c t/lib/tap.h
+t_fuzz_replay_address_LDADD = libsme.a $(SME_LIBS)
+t_fuzz_replay_mailboxes_SOURCES = t/fuzz/mailboxes.c t/fuzz/replay.c t/fuzz/fuzz.h t/lib/tap.c t/lib/tap.h
+t_fuzz_replay_mailboxes_LDADD = libsme.a $(SME_LIBS)
+t_fuzz_replay_header_SOURCES = t/fuzz/header.c t/fuzz/replay.c t/fuzz/fuzz.h t/lib/tap.c t/lib/tap.h
+t_fuzz_replay_header_LDADD = libsme.a $(SME_LIBS)
+t_fuzz_replay_date_SOURCES = t/fuzz/date.c t/fuzz/replay.c t/fuzz/fuzz.h t/lib/tap.c t/lib/tap.h
+t_fuzz_replay_date_LDADD = libsme.a $(SME_LIBS)
+t_fuzz_replay_domain_SOURCES = t/fuzz/domain.c t/fuzz/replay.c t/fuzz/fuzz.h t/lib/tap.c t/lib/tap.h
+t_fuzz_replay_domain_LDADD = libsme.a $(SME_LIBS)
+t_fuzz_replay_pattern_SOURCES = t/fuzz/pattern.c t/fuzz/replay.c t/fuzz/fuzz.h t/lib/tap.c t/lib/tap.h
+t_fuzz_replay_pattern_LDADD = libsme.a $(SME_LIBS)
+
+if FUZZERS
+noinst_PROGRAMS += \
+	t/fuzz/address \
+	t/fuzz/mailboxes \
+	t/fuzz/header \
+	t/fuzz/date \
+	t/fuzz/domain \
+	t/fuzz/pattern
+
+t_fuzz_address_SOURCES = t/fuzz/address.c t/fuzz/fuzz.h
+t_fuzz_address_LDADD = libsme.a $(SME_LIBS)
+t_fuzz_address_LDFLAGS = -fsanitize=fuzzer
+t_fuzz_mailboxes_SOURCES = t/fuzz/mailboxes.c t/fuzz/fuzz.h
+t_fuzz_mailboxes_LDADD = libsme.a $(SME_LIBS)
+t_fuzz_mailboxes_LDFLAGS = -fsanitize=fuzzer
+t_fuzz_header_SOURCES = t/fuzz/header.c t/fuzz/fuzz.h
+t_fuzz_header_LDADD = libsme.a $(SME_LIBS)
+t_fuzz_header_LDFLAGS = -fsanitize=fuzzer
+t_fuzz_date_SOURCES = t/fuzz/date.c t/fuzz/fuzz.h
+t_fuzz_date_LDADD = libsme.a $(SME_LIBS)
+t_fuzz_date_LDFLAGS = -fsanitize=fuzzer
+t_fuzz_domain_SOURCES = t/fuzz/domain.c t/fuzz/fuzz.h
+t_fuzz_domain_LDADD = libsme.a $(SME_LIBS)
+t_fuzz_domain_LDFLAGS = -fsanitize=fuzzer
+t_fuzz_pattern_SOURCES = t/fuzz/pattern.c t/fuzz/fuzz.h
+t_fuzz_pattern_LDADD = libsme.a $(SME_LIBS)
+t_fuzz_pattern_LDFLAGS = -fsanitize=fuzzer
+endif
+
+EXTRA_DIST += t/fuzz/corpus

@@ -1,0 +1,31 @@
+/* scenario_reader.h - what the two halves of the parser share: scenario_parse.c and scenario_checks.c. */
+#ifndef T_SCENARIO_READER_H
+#define T_SCENARIO_READER_H
+
+#include "scenario.h"
+
+struct reader {
+    struct arena *a;
+    struct scenario *scn;
+    struct str rest;        /* of the file */
+    unsigned line;
+    struct str written;     /* the line being read, trimmed */
+    struct step *last;
+    bool connected, mailed, in_data; /* what the steps so far make of the connection */
+    unsigned tls_line;      /* of a `tls` that no ehlo has followed yet */
+    unsigned connect_line;  /* of the last connect */
+};
+
+extern const char *const check_names[];
+
+/* reader_fail - the first thing that is wrong is kept, with its line. Always false. */
+bool reader_fail(struct reader *r, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+/* reader_word - up to a blank that stands outside "quotes" and, in a path, outside <brackets>. Still as written. */
+bool reader_word(struct str *rest, struct str *word);
+struct str reader_unquote(struct arena *a, struct str s); /* without its quotes, and \xHH as that byte */
+
+/* reader_check - one check of the last step. */
+bool reader_check(struct reader *r, enum check_kind kind, struct str rest);
+
+#endif
