@@ -133,13 +133,12 @@ static unsigned long steps_for(const struct config *config, unsigned long offere
         flags |= SMFIP_NOHDRS | SMFIP_NOEOH;
     if (!config->wants_body)
         flags |= SMFIP_NOBODY;
-    if (!may_refuse(config, AT_CONNECT))
-        flags |= SMFIP_NR_CONN;
+    /* Not SMFIP_NR_CONN, even where nobody may refuse: a client that only connects is then gone before libmilter has
+     * read its CONNECT, and would have no line in the log. */
     if (!may_refuse(config, AT_DATA))
         flags |= SMFIP_NR_DATA;
     flags |= SMFIP_NR_HDR | SMFIP_NR_EOH | SMFIP_NR_BODY;
     flags &= offered;
-    l->quiet[AT_CONNECT] = flags & SMFIP_NR_CONN;
     l->quiet[AT_DATA] = flags & SMFIP_NR_DATA;
     l->quiet[AT_HEADERS] = (flags & SMFIP_NR_HDR) && (flags & SMFIP_NR_EOH);
     l->quiet[AT_MESSAGE] = flags & SMFIP_NR_BODY;
@@ -218,7 +217,7 @@ static sfsistat on_connect(SMFICTX *ctx, char *host, _SOCK_ADDR *sa)
     if (str_to_long(macro(ctx, "{daemon_port}"), &port) && port > 0 && port < 65536)
         peer.server_port = (unsigned)port;
     l->session = session_open(l->config, &peer);
-    return answer_at(ctx, AT_CONNECT, session_connect(l->session));
+    return answer(ctx, session_connect(l->session));
 }
 
 static sfsistat on_helo(SMFICTX *ctx, char *name)

@@ -22,6 +22,7 @@ const struct option common_options[] = {
     OPTION_END,
 };
 
+__attribute__((format(printf, 3, 0)))
 static struct finding finding(struct context *c, enum result result, const char *format, va_list ap)
 {
     struct buf b = buf_in(c->arena);

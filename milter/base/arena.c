@@ -86,14 +86,17 @@ void arena_reset(struct arena *a)
     ASAN_POISON_MEMORY_REGION(a->chunk->data, a->chunk->size);
 }
 
-void arena_free(struct arena **a)
+/* The caller's pointer is often kept in the arena itself, so it is read and cleared first. */
+void arena_free(struct arena **ap)
 {
-    if (!*a)
+    struct arena *a = *ap;
+
+    if (!a)
         return;
-    arena_reset(*a);
-    free((*a)->chunk);
-    free(*a);
-    *a = NULL;
+    *ap = NULL;
+    arena_reset(a);
+    free(a->chunk);
+    free(a);
 }
 
 static void arena_add_chunk(struct arena *a, size_t need)

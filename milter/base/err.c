@@ -7,6 +7,7 @@
 
 #define LONGEST_WORD 64
 
+__attribute__((format(printf, 4, 0)))
 static void add(struct problems *p, struct place at, bool warning, const char *format, va_list ap)
 {
     struct buf b = buf_in(p->arena);

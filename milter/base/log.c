@@ -56,6 +56,7 @@ void log_open(enum log_target where, enum log_level level)
         openlog("sme-milter", LOG_PID | LOG_NDELAY, LOG_MAIL);
 }
 
+__attribute__((format(printf, 2, 0)))
 static void emit(enum log_level level, const char *format, va_list ap)
 {
     char text[2048], clean[sizeof text * 4];

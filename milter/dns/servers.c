@@ -35,7 +35,7 @@ bool server_parse(struct str text, struct server *server)
     if (str_starts_nocase(address, STR("ipv6:")) || !ip_parse(address, &server->ip))
         return false;
     server->port = (unsigned)number;
-    return bracket == (port.n && !ip_is_v4(server->ip)) || (bracket && port.n == 0);
+    return !bracket || !ip_is_v4(server->ip);
 }
 
 bool dns_server_valid(struct str server)

@@ -368,12 +368,12 @@ static void print_use(const char *when, const struct tree_use *use)
 }
 
 /* bench_open - `first`: what the first crowd leaves behind, pages the allocator keeps for the next one. From `middle`,
- * half of the rounds later, to `last` nothing should grow: what does is lost. */
+ * after a third of the rounds, to `last` nothing should grow: what does is lost. */
 static void bench_open(void)
 {
     struct client *clients = calloc((size_t)options.sessions, sizeof *clients);
     struct tree_use before, during, after;
-    long half = (options.rounds + 1) / 2;
+    long middle = (options.rounds + 2) / 3;
 
     if (clients == NULL)
         fail("out of memory");
@@ -396,10 +396,10 @@ static void bench_open(void)
             print_use("during", &during);
         for (long i = 0; i < options.sessions; i++)
             client_quit(&clients[i]);
-        after = after_close(&before, round + 1 == half || round + 1 == options.rounds);
+        after = after_close(&before, round + 1 == middle || round + 1 == options.rounds);
         if (round == 0)
             print_use("first", &after);
-        if (round + 1 == half)
+        if (round + 1 == middle)
             print_use("middle", &after);
     }
     print_use("last", &after);

@@ -112,7 +112,7 @@ class Patient:
     def findings(self, name, status=1):
         """All findings of one run, after checking that both forms of output agree on them."""
         plain, listed = self.doctor(), self.doctor("--json")
-        every = json.loads(listed.stdout)
+        every = json.loads(listed.stdout or "[]")
         found = [f for f in every if f["level"] in ("warning", "problem")]
         lines = [f"{f['level']:8} {f['check']}" + (f" ({f['service']})" if f["service"] else "") + ": " + f["text"]
                  for f in every]

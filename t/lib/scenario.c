@@ -2,8 +2,8 @@
  *
  *     scenario [--driver=inprocess|wire|postfix] [-v] FILE...
  *
- * A file whose first line is `mistakes` tests this program: it holds scenarios, with lines of `---` between them, in which
- * the lines that end in `# wrong`, and no others, must fail.
+ * A file whose first line is `mistakes` tests this program: it holds scenarios, with lines of `---` between them, in
+ * which the lines that end in `# wrong`, and no others, must fail.
  */
 #include <errno.h>
 #include <getopt.h>
@@ -103,7 +103,8 @@ static void judge_mistakes(struct tap *tap, const struct tap *kept, const char *
 }
 
 /* play_mistakes - every part of the text as a scenario of its own, at its own line numbers. */
-static void play_mistakes(struct tap *tap, struct arena *a, const char *path, struct str text, const struct driver *driver)
+static void play_mistakes(struct tap *tap, struct arena *a, const char *path, struct str text,
+                          const struct driver *driver)
 {
     struct str rest = text, line;
     struct buf part = buf_in(a);

@@ -21,8 +21,8 @@ enum { DRIVER_INPROCESS = 1, DRIVER_WIRE = 2, DRIVER_POSTFIX = 4, DRIVER_ALL = 7
 
 enum step_kind {
     STEP_CLOCK, STEP_ADVANCE, STEP_LOAD, /* change the world; nobody answers */
-    STEP_CONNECT, STEP_HELO, STEP_EHLO, STEP_TLS, STEP_AUTH, STEP_MAIL, STEP_RCPT, STEP_UNKNOWN, STEP_DATA, STEP_MESSAGE,
-    STEP_ABORT, STEP_CLOSE, STEPS
+    STEP_CONNECT, STEP_HELO, STEP_EHLO, STEP_TLS, STEP_AUTH, STEP_MAIL, STEP_RCPT, STEP_UNKNOWN, STEP_DATA,
+    STEP_MESSAGE, STEP_ABORT, STEP_CLOSE, STEPS
 };
 extern const char *const step_names[STEPS];
 
@@ -131,7 +131,7 @@ struct play {
     const struct scenario *scenario;
     struct str dir;            /* its own directory, for files and sockets */
     struct str auth, tls;      /* as the last steps said */
-    struct str sticky;         /* a refusal at connect or HELO: Postfix asks no filter any more, and says this at MAIL */
+    struct str sticky;         /* refused at connect or HELO: Postfix asks no filter any more, and says this at MAIL */
     bool connected;            /* a connection is open */
     bool hung_up;              /* a reply ended it: only `close` may follow */
     bool in_message;           /* the filter has an open message: one report line is still to come */
@@ -173,7 +173,7 @@ struct driver {
     /* step - play it and tell what was seen; clock, advance and load have changed the play already. */
     void (*step)(struct play *p, const struct step *step, struct seen *seen);
     void (*end)(struct play *p);
-    /* prepare - before the first scenario: -1 to go on, else the exit status; finish - after the last. Both may be NULL. */
+    /* prepare - before the first scenario: -1 to go on, else the exit status; finish - after the last. May be NULL. */
     int (*prepare)(char **argv);
     void (*finish)(struct tap *tap);
 };

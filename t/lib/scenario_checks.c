@@ -4,7 +4,9 @@
 #include "scenario_reader.h"
 
 const char *const check_names[] = {
-    [CHECK_REPLY] = "reply", [CHECK_FOUND] = "found", [CHECK_EDIT] = "edit", [CHECK_LOG] = "log", [CHECK_KARMA] = "karma"};
+    [CHECK_REPLY] = "reply", [CHECK_FOUND] = "found", [CHECK_EDIT] = "edit",
+    [CHECK_LOG] = "log",     [CHECK_KARMA] = "karma",
+};
 
 static bool is_status(struct str s)
 {
@@ -54,7 +56,10 @@ static bool read_pair(struct reader *r, struct check *c, struct str word)
         return reader_fail(r, STR_FMT ": key=value is expected", STR_ARG(word));
     c->pairs = arena_grow(r->a, c->pairs, c->pair_count, sizeof *c->pairs);
     c->pairs[c->pair_count++] = (struct pair){
-        .key = str_slice(word, 0, at), .regex = at == tilde, .value = reader_unquote(r->a, str_slice(word, at + 1, word.n))};
+        .key = str_slice(word, 0, at),
+        .regex = at == tilde,
+        .value = reader_unquote(r->a, str_slice(word, at + 1, word.n)),
+    };
     return true;
 }
 
@@ -62,7 +67,8 @@ static bool check_found(struct reader *r, struct check *c, struct str rest)
 {
     struct str word;
 
-    if (!reader_word(&rest, &c->policy) || !reader_word(&rest, &c->result) || !one_of(c->result, "good", "bad", "unsure"))
+    if (!reader_word(&rest, &c->policy) || !reader_word(&rest, &c->result) ||
+        !one_of(c->result, "good", "bad", "unsure"))
         return reader_fail(r, "found: POLICY and good, bad or unsure are expected");
     while (reader_word(&rest, &word)) {
         if (!c->status.n && !c->pair_count && is_status(word))

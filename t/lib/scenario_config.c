@@ -151,7 +151,7 @@ struct str scenario_config(struct arena *a, const struct scenario *scn, struct s
     return buf_str(&b);
 }
 
-/* is_field - a name of printable bytes and a colon, as Postfix's cleanup(8) sees it; blanks may stand before the colon. */
+/* is_field - a name of printable bytes and a colon, as Postfix's cleanup(8) sees it; blanks may come between them. */
 static bool is_field(struct str line, size_t *name_n, size_t *colon)
 {
     size_t n = 0;

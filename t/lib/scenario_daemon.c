@@ -215,11 +215,11 @@ void daemons_finish(struct tap *tap)
     for (struct daemon *d = stopping, *next; d; d = next) {
         struct arena *a = d->arena; /* the daemon lives in it */
         int status = 0;
-        bool ended = wait_for(d, &status);
+        bool ended = wait_for(d, &status), fine;
 
         next = d->next;
-        if (d->path.n && !tap_point(tap, ended && WIFEXITED(status) && WEXITSTATUS(status) == 0, STR_FMT " the daemon's end",
-                       STR_ARG(d->path))) {
+        fine = ended && WIFEXITED(status) && WEXITSTATUS(status) == 0;
+        if (d->path.n && !tap_point(tap, fine, STR_FMT " the daemon's end", STR_ARG(d->path))) {
             tap_lines(arena_printf(d->arena, "status %#x%s", (unsigned)status, ended ? "" : ", after a kill"));
             tap_lines(buf_str(&d->text));
         }

@@ -37,7 +37,10 @@ static bool blank(char c)
 
 static int hex(char c)
 {
-    return c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
+    static const char digits[] = "0123456789abcdef0123456789ABCDEF";
+    const char *at = c ? strchr(digits, c) : NULL;
+
+    return at ? (int)(at - digits) % 16 : -1;
 }
 
 /* unescape - \xHH becomes that byte; any other backslash stands for itself. */
@@ -150,7 +153,7 @@ static bool block(struct reader *r, struct str *text)
 
 static bool in_name(char c)
 {
-    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' || c == '.' || c == '-';
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || (c && strchr("_.-", c));
 }
 
 static bool is_name(struct str s)
@@ -479,7 +482,8 @@ static bool read_line(struct reader *r)
     rest = str_trim(rest);
     for (size_t i = 0; i < sizeof setups / sizeof setups[0]; i++)
         if (str_is(word, str_of(setups[i].name)))
-            return begun ? reader_fail(r, "%s: only before the first connect", setups[i].name) : setups[i].read(r, rest);
+            return begun ? reader_fail(r, "%s: only before the first connect", setups[i].name)
+                         : setups[i].read(r, rest);
     if (str_is(word, STR("dns")) || str_is(word, STR("asked")) || (str_is(word, STR("karma")) && !begun))
         return reader_fail(r, STR_FMT " is not yet known", STR_ARG(word));
     for (enum step_kind kind = 0; kind < STEPS; kind++)

@@ -223,7 +223,8 @@ static void add_finding(struct arena *a, struct buf *b, const struct seen_findin
 {
     buf_addf(b, "found " STR_FMT " " STR_FMT " " STR_FMT, STR_ARG(f->policy), STR_ARG(f->result), STR_ARG(f->status));
     for (size_t i = 0; i < f->fact_count; i++)
-        buf_addf(b, " " STR_FMT "=\"" STR_FMT "\"", STR_ARG(f->facts[i].key), STR_ARG(str_escaped(a, f->facts[i].value)));
+        buf_addf(b, " " STR_FMT "=\"" STR_FMT "\"", STR_ARG(f->facts[i].key),
+                 STR_ARG(str_escaped(a, f->facts[i].value)));
 }
 
 static const struct check *next_check(const struct check *c, enum check_kind kind)
@@ -245,14 +246,15 @@ static void check_findings(struct judge *j, const struct step *step, const struc
                     (!c->status.n || str_is(c->status, f->status)) && facts_fit(c, f);
 
         b.len = 0;
-        buf_addf(&b, c ? "expected: " STR_FMT "\nseen:     " : "nobody listed: " STR_FMT, STR_ARG(c ? c->text : STR_NONE));
+        buf_addf(&b, c ? "expected: " STR_FMT "\nseen:     " : "nobody listed: " STR_FMT,
+                 STR_ARG(c ? c->text : STR_NONE));
         add_finding(j->play.arena, &b, f);
         point(j, c ? c->line : step->line, "found", fits, buf_str(&b));
         c = c ? next_check(c->next, CHECK_FOUND) : NULL;
     }
     for (; c; c = next_check(c->next, CHECK_FOUND))
-        point(j, c->line, "found", false, arena_printf(j->play.arena, "expected: " STR_FMT "\nseen:     no such finding",
-                                                       STR_ARG(c->text)));
+        point(j, c->line, "found", false,
+              arena_printf(j->play.arena, "expected: " STR_FMT "\nseen:     no such finding", STR_ARG(c->text)));
 }
 
 /* expect_findings - for a driver that sees them only in the report line: keep in mind what is listed. */
@@ -318,7 +320,7 @@ static void add_expected(struct buf *b, const struct seen_finding *list, size_t 
         buf_addf(b, "%s" STR_FMT ":" STR_FMT, b->len ? "," : "", STR_ARG(list[i].policy), STR_ARG(list[i].result));
 }
 
-/* check_line_findings - a report line confirms what was found since: of the connection, and of the message that ended. */
+/* check_line_findings - a report line confirms what was found of the connection, and of the message that ended. */
 static void check_line_findings(struct judge *j, const struct step *step, struct str line)
 {
     struct arena *a = j->play.arena;
@@ -351,8 +353,8 @@ static void check_edits(struct judge *j, const struct step *step, const struct s
         c = c ? next_check(c->next, CHECK_EDIT) : NULL;
     }
     for (; c; c = next_check(c->next, CHECK_EDIT))
-        point(j, c->line, "edit", !c->edit.n, arena_printf(a, "expected: " STR_FMT "\nseen:     no such edit",
-                                                           STR_ARG(c->text)));
+        point(j, c->line, "edit", !c->edit.n,
+              arena_printf(a, "expected: " STR_FMT "\nseen:     no such edit", STR_ARG(c->text)));
 }
 
 static bool line_fits(struct arena *a, const struct check *c, struct str line)

@@ -3,8 +3,8 @@
 
     scenario_postfix.py COMMAND...
 
-The command finds in its environment SME_SCENARIO_PORT (the service), SME_SCENARIO_SOCKET (a path where Postfix looks for
-its filter at every connection; a symbolic link will do) and SME_SCENARIO_CONF (Postfix's configuration directory).
+The command finds in its environment SME_SCENARIO_PORT (the service), SME_SCENARIO_SOCKET (a path where Postfix looks
+for its filter at every connection; a symbolic link will do) and SME_SCENARIO_CONF (Postfix's configuration directory).
 What is accepted stays on hold, so that postcat shows it as the filter left it. A connection from 127.99.0.0/16 gets no
 filter until XCLIENT has said where it comes from.
 """

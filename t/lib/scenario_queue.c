@@ -94,8 +94,8 @@ static bool has_value(struct arena *a, const struct headers *h, struct str name,
 }
 
 /* confirmed - whether the edit, in edit_text()'s words, is to be seen; what it then does to the counts is added up. */
-static bool confirmed(struct arena *a, const struct queued *q, const struct headers *sent, struct str edit, long *fields,
-                      long *rcpts)
+static bool confirmed(struct arena *a, const struct queued *q, const struct headers *sent, struct str edit,
+                      long *fields, long *rcpts)
 {
     struct str rest = edit, verb, name, value;
     long index = 0;

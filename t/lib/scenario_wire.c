@@ -47,6 +47,7 @@ static void send_macros(struct wire_driver *wd, struct macros *m, char command)
 static void hear(struct wire_driver *wd, int answer, struct seen *seen)
 {
     struct arena *a = wd->play->arena;
+    const char *what;
 
     switch (answer) {
     case WIRE_NONE:
@@ -65,10 +66,11 @@ static void hear(struct wire_driver *wd, int answer, struct seen *seen)
         seen->reply = STR("451 4.7.1 Service unavailable - try again later");
         return;
     default:
-        seen->error = arena_printf(a, "the daemon's answer is %s", answer == WIRE_CLOSED    ? "the end of the connection"
-                                                                   : answer == WIRE_TIMEOUT ? "none in time"
-                                                                   : answer == WIRE_DISCARD ? "to discard"
-                                                                                            : "not of the protocol");
+        what = answer == WIRE_CLOSED    ? "the end of the connection"
+               : answer == WIRE_TIMEOUT ? "none in time"
+               : answer == WIRE_DISCARD ? "to discard"
+                                        : "not of the protocol";
+        seen->error = arena_printf(a, "the daemon's answer is %s", what);
     }
 }
 

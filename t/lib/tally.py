@@ -1,7 +1,7 @@
 #!/usr/bin/python3
 """tally.py - run TAP programs, a line for each, and add up their test points.
 
-usage: tally.py [--results=FILE] [--pattern=TEXT] [--jobs=N] [--timeout=SECONDS] [--] COMMAND...
+usage: tally.py [--label=WHICH-BUILD] [--results=FILE] [--pattern=TEXT] [--jobs=N] [--timeout=SECONDS] [--] COMMAND...
 
 Each COMMAND is one argument, split at blanks. "PASSED FAILED" is appended to FILE for every program. A program that
 crashes, hangs, prints no plan or another number of points than planned counts as (at least) one failure, and its output
@@ -127,7 +127,7 @@ def report(name, outcome):
         counts += f", {outcome.failed} failed"
     if outcome.skipped:
         counts = f"skipped: {outcome.skipped}"
-    lines = [f"{'FAILED' if outcome.failed else 'ok':7} {name:60} {outcome.seconds:6.1f} s {counts}"]
+    lines = [f"{'FAILED' if outcome.failed else 'ok':7} {name:66} {outcome.seconds:6.1f} s {counts}"]
     if outcome.failed:
         shown = outcome.text.splitlines()
         if len(shown) > SHOWN_LINES:
@@ -140,6 +140,7 @@ def report(name, outcome):
 
 def main():
     parser = argparse.ArgumentParser(usage=__doc__)
+    parser.add_argument("--label", default="")
     parser.add_argument("--results")
     parser.add_argument("--pattern", default="")
     parser.add_argument("--jobs", type=int, default=2)
@@ -164,7 +165,8 @@ def main():
         if stopping.is_set():
             return None
         outcome = run(command, given.timeout)
-        report(name_of(command), outcome)
+        name = name_of(command)
+        report(name if name.startswith(given.label + "/") or not given.label else f"{given.label}: {name}", outcome)
         return outcome
 
     commands = [c for c in given.commands if given.pattern in name_of(c) or given.pattern in c]

@@ -1,0 +1,54 @@
+/* services.c - start and reload, in the one right order. */
+#include "callbacks.h"
+#include "dns/dns.h"
+#include "dns/health.h"
+#include "services.h"
+
+static struct dns_settings dns_settings(const struct config *config)
+{
+    return (struct dns_settings){
+        .servers = config->dns.servers.items,
+        .server_count = config->dns.servers.count,
+        .timeout_ms = config->dns.timeout,
+        .cache_entries = (size_t)config->dns.cache_entries,
+    };
+}
+
+static void apply_dns(const struct config *config, bool (*apply)(const struct dns_settings *, struct str *, struct arena *))
+{
+    struct dns_settings settings = dns_settings(config);
+    struct arena *a = arena_new(0);
+    struct str error = STR_NONE;
+
+    if (!apply(&settings, &error, a))
+        log_error("the resolver: " STR_FMT, STR_ARG(error));
+    arena_free(&a);
+}
+
+static void release(void *ptr)
+{
+    struct config *config = ptr;
+
+    config_unref(&config);
+}
+
+/* zones_in_force - of the configuration in use, which is kept for as long as the list. */
+static size_t zones_in_force(struct arena *a, const struct zone ***list)
+{
+    struct config *config = callbacks_config();
+
+    arena_on_reset(a, release, config);
+    return config_zones(a, config, list);
+}
+
+void services_start(const struct config *config)
+{
+    apply_dns(config, dns_start);
+    health_watch_start(zones_in_force, config->global.state_dir);
+}
+
+void services_reload(const struct config *config)
+{
+    apply_dns(config, dns_configure);
+    health_watch_again();
+}
