@@ -29,6 +29,7 @@
 #include "base/log.h"
 #include "base/waiting.h"
 #include "callbacks.h"
+#include "services.h"
 #include "serving.h"
 
 #define STACK_SIZE (256 * 1024) /* of a worker: 500 of them wait at once in bad hours */
@@ -222,6 +223,7 @@ static void reload(void)
     if (config) {
         log_open((enum log_target)config->log.to, (enum log_level)config->log.level);
         callbacks_use(config);
+        services_reload(config);
     } else {
         for (size_t i = 0; i < problems.count; i++) {
             struct str text = problem_text(problems.arena, &problems.items[i]);
@@ -318,6 +320,7 @@ _Noreturn void serve(struct config *config, const struct listener *listener, int
     serving.control = control_fd;
     make_dead_end();
     callbacks_use(config);
+    services_start(config);
     config_unref(&config);
     if (sem_init(&nudges.bell, 0, 0) != 0)
         log_fatal(EX_OSERR, "cannot make a semaphore: %s", strerror(errno));

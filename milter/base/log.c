@@ -9,9 +9,10 @@
 
 #include "log.h"
 
+/* Read by every thread, written at start and by a reload. */
 static struct {
-    bool syslog;
-    enum log_level level;
+    _Atomic bool syslog;
+    _Atomic int level; /* enum log_level */
     void (*capture)(int, struct str, void *);
     void *capture_ctx;
 } target = {.level = LOG_LEVEL_INFO};
@@ -50,10 +51,12 @@ static bool stderr_is_nothing(void)
 
 void log_open(enum log_target where, enum log_level level)
 {
-    target.level = level;
-    target.syslog = where == LOG_TO_SYSLOG || (where == LOG_TO_AUTO && (stderr_is_journal() || stderr_is_nothing()));
-    if (target.syslog)
+    bool to_syslog = where == LOG_TO_SYSLOG || (where == LOG_TO_AUTO && (stderr_is_journal() || stderr_is_nothing()));
+
+    if (to_syslog && !target.syslog)
         openlog("sme-milter", LOG_PID | LOG_NDELAY, LOG_MAIL);
+    target.level = (int)level;
+    target.syslog = to_syslog;
 }
 
 __attribute__((format(printf, 2, 0)))
@@ -62,7 +65,7 @@ static void emit(enum log_level level, const char *format, va_list ap)
     char text[2048], clean[sizeof text * 4];
     size_t n = 0;
 
-    if (level > target.level)
+    if ((int)level > target.level)
         return;
     vsnprintf(text, sizeof text, format, ap);
     for (const char *p = text; *p; p++) {

@@ -199,7 +199,7 @@ class Postfix:
         for transport in ("relay_transport", "default_transport", "local_transport", "virtual_transport"):
             self.main[transport] = f"lmtp:unix:{self.directory.file('sink')}"
         self.main.update(main or {})
-        self.master = self.dovecot = self.sink = None
+        self.master = self.guard = self.dovecot = self.sink = None
 
     def __enter__(self):
         return self.start()
@@ -246,6 +246,7 @@ class Postfix:
                                  text=True).stdout.strip()
         self.master = processes.start([os.path.join(daemons, "master"), "-d", "-c", conf], stdout=subprocess.DEVNULL,
                                       stderr=open(self.directory.file("master.err"), "ab"))
+        self.guard = processes.guard(self.master)
         wanted = set(self.port.values())
         wait_for(lambda: self.master.poll() is not None or wanted <= processes.listening_ports(), 20)
         return self.master.poll() is None and wanted <= processes.listening_ports()
@@ -261,6 +262,7 @@ class Postfix:
             for _ in range(5):  # somebody may take a port between our look and Postfix's bind
                 if self._start_master():
                     return self
+                processes.stop(self.guard)
                 processes.stop(self.master)
                 if "Address already in use" not in self.maillog():
                     break
@@ -288,7 +290,7 @@ class Postfix:
         return wait_for(lambda: self.queue() == 0, seconds) is not None
 
     def stop(self):
-        for process in (self.master, self.dovecot):
+        for process in (self.guard, self.master, self.dovecot):
             if process:
                 processes.stop(process)
         if self.master:

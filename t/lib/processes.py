@@ -27,6 +27,13 @@ def start(command, **how):
     return subprocess.Popen(command, start_new_session=True, preexec_fn=_end_with_parent, **how)
 
 
+def guard(process):
+    """Another process that sends TERM to `process` when we are gone: for programs that change their user meanwhile, with
+    which the kernel forgets what _end_with_parent asked for. Stop it before the process."""
+    return subprocess.Popen(["/bin/sh", "-c", f"read nothing; kill {process.pid}"], stdin=subprocess.PIPE,
+                            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True)
+
+
 def stop(process, seconds=20):
     """TERM, and KILL (for the whole session it began) when that is not obeyed in time. True when it ended by itself."""
     if process.poll() is None:

@@ -168,9 +168,9 @@ Send to it, for example:
     curl -s smtp://127.0.0.1:{port['smtp']}/client.test --mail-from carol@there.test --mail-rcpt bob@here.test -T MESSAGE
     curl -s smtps://127.0.0.1:{port['submissions']}/client.test -k -u {USER}:{PASSWORD} \\
         --mail-from alice@here.test --mail-rcpt far@away.test -T MESSAGE
+    curl -s smtp://127.0.0.1:{port['submission']}/client.test --ssl-reqd -k -u {USER}:{PASSWORD} \\
+        --mail-from alice@here.test --mail-rcpt bob@here.test -T MESSAGE
     swaks --server 127.0.0.1 --port {port['smtp']} --helo 192.0.2.1 --from carol@there.test --to bob@here.test
-    swaks --server 127.0.0.1 --port {port['submission']} -tls -a PLAIN -au {USER} -ap {PASSWORD} \\
-        --from alice@here.test --to bob@here.test
     openssl s_client -quiet -starttls smtp -connect 127.0.0.1:{port['submission']}
 
 configuration: {daemon.config} (edit it, then: kill -HUP {daemon.process.pid})

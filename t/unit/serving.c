@@ -19,6 +19,7 @@
 #include "../../milter/base/clock.h"
 #include "../../milter/base/waiting.h"
 #include "../../milter/callbacks.h"
+#include "../../milter/services.h"
 #include "../../milter/serving.h"
 #include "../lib/tap.h"
 #include "../lib/wire.h"
@@ -53,6 +54,17 @@ void config_unref(struct config **config)
     if (*config)
         __atomic_sub_fetch(&(*config)->references, 1, __ATOMIC_RELAXED);
     *config = NULL;
+}
+
+/* No resolver here: nothing asks. */
+void services_start(const struct config *config)
+{
+    (void)config;
+}
+
+void services_reload(const struct config *config)
+{
+    (void)config;
 }
 
 void callbacks_use(struct config *config)
