@@ -78,7 +78,7 @@ const struct option *option_find(const struct option *table, struct str name, bo
     if (!str_is(str_slice(name, stem.n, name.n), suffix))
         return NULL;
     for (const struct option *o = table; o && o->name; o++) {
-        if (option_takes_file(o) && str_is(str_of(o->name), stem)) {
+        if (option_is_list(o) && str_is(str_of(o->name), stem)) {
             *is_file = true;
             return o;
         }

@@ -90,7 +90,7 @@ struct option {
 
 size_t option_count(const struct option *table);
 bool option_is_list(const struct option *o);
-bool option_takes_file(const struct option *o); /* whether there is a NAME_file: of lists, but not of sets of words */
+bool option_takes_file(const struct option *o); /* whether NAME_file is worth naming: not for sets of a few words */
 const char *option_type_name(const struct option *o); /* "yes or no", "duration", "list of networks", ... */
 
 /* option_find - the row called name (or NAME_file of a list: *is_file is then set); NULL when there is none. */

@@ -80,6 +80,14 @@ static const char *by_name(const struct verdict *v)
     return v->reply ? "limits" : "";
 }
 
+/* size_of - bytes seen, or declared where the body is not sent to us because no policy wants it. */
+static long long size_of(const struct message *m)
+{
+    uint64_t seen = m->headers.bytes + m->body_bytes;
+
+    return (long long)(seen > m->declared_size || m->body_bytes ? seen : m->declared_size);
+}
+
 static void collect(struct arena *a, const struct session *s, const struct message *m, const struct verdict *v,
                     struct str field[FIELDS])
 {
@@ -93,8 +101,7 @@ static void collect(struct arena *a, const struct session *s, const struct messa
     field[FROM] = m ? path(a, &m->sender) : STR_NONE;
     field[RCPT] = m ? rcpt_list(a, m) : STR_NONE;
     field[NRCPT] = number(a, m ? m->rcpt_count : 0);
-    field[SIZE] = number(a, !m ? 0 : m->body_bytes ? (long long)(m->headers.bytes + m->body_bytes)
-                                                   : (long long)m->declared_size);
+    field[SIZE] = number(a, m ? size_of(m) : 0);
     field[VERDICT] = str_of(verdict_names[v->kind]);
     field[BY] = str_of(by_name(v));
     field[AT] = str_of(at_name(v->at));

@@ -122,12 +122,35 @@ static bool read_resolv_conf(struct doctor *d, const char *path)
     return stub;
 }
 
+/* check_servers - those that sme-milter.conf names; then resolv.conf is not asked for block lists. */
+static void check_servers(struct doctor *d)
+{
+    const struct str_list *servers = &d->config->dns.servers;
+
+    for (size_t i = 0; i < servers->count; i++) {
+        struct str server = servers->items[i];
+        const char *name = public_name(server);
+
+        if (!name) /* 8.8.8.8:53, [2620:fe::fe]:53 */
+            name = public_name(server.n && server.p[0] == '[' ? str_slice(server, 1, str_find(server, ']'))
+                                                              : str_slice(server, 0, str_find(server, ':')));
+        if (name)
+            doctor_says(d, DOCTOR_WARNING, "resolver", NULL, STR("set dns { servers = {\"127.0.0.1\"} } in "
+                        "sme-milter.conf, with unbound or another resolver of your own there"),
+                        "sme-milter.conf has dns.servers " STR_FMT " (%s): block lists refuse the public resolvers, so "
+                        "dnsbl, rhsbl and uribl find nothing", STR_ARG(server), name);
+    }
+}
+
 static void check_resolver(struct doctor *d)
 {
     static const char behind_stub[] = "/run/systemd/resolve/resolv.conf";
     size_t before = d->findings;
 
-    if (read_resolv_conf(d, d->resolv_conf ? d->resolv_conf : "/etc/resolv.conf") && !d->resolv_conf)
+    check_servers(d);
+    if (d->resolv_conf)
+        read_resolv_conf(d, d->resolv_conf);
+    else if (d->config->dns.servers.count == 0 && read_resolv_conf(d, "/etc/resolv.conf"))
         read_resolv_conf(d, behind_stub);
     doctor_sound(d, before, "resolver", NULL, "no public resolver is used");
 }

@@ -218,7 +218,16 @@ static bool acts(const struct policy *p, enum stage from, enum stage to)
     return false;
 }
 
-static int64_t duration(const struct instance *i, const char *name)
+static bool asks(const struct policy *p)
+{
+    for (enum stage s = 0; s < STAGES; s++)
+        if (p->ask[s])
+            return true;
+    return false;
+}
+
+/* duration - of the option with that name; `otherwise` where the policy has none. */
+static int64_t duration(const struct instance *i, const char *name, int64_t otherwise)
 {
     const struct option *o = i->policy->options;
     int64_t ms;
@@ -228,16 +237,17 @@ static int64_t duration(const struct instance *i, const char *name)
             memcpy(&ms, (const char *)i->options + o->offset, sizeof ms);
             return ms;
         }
-    return 0;
+    return otherwise;
 }
 
-static void profile_waits(const struct profile *p, struct waits *w)
+static void profile_waits(const struct config *config, const struct profile *p, struct waits *w)
 {
     int64_t longest = 0, pause = 0, sum = 0;
 
     for (size_t i = 0; i < p->count; i++) {
         const struct instance *instance = &p->instances[i];
-        int64_t timeout = duration(instance, "timeout"), wait = duration(instance, "wait");
+        int64_t timeout = duration(instance, "timeout", asks(instance->policy) ? config->dns.timeout : 0);
+        int64_t wait = duration(instance, "wait", 0);
 
         if (acts(instance->policy, AT_CONNECT, AT_RCPT)) {
             longest = timeout > longest ? timeout : longest;
@@ -257,9 +267,9 @@ struct waits waits_of(const struct config *config)
     struct waits w = {0, 0};
 
     for (size_t i = 0; i < config->profile_count; i++)
-        profile_waits(&config->profiles[i], &w);
+        profile_waits(config, &config->profiles[i], &w);
     if (config->fallback)
-        profile_waits(config->fallback, &w);
+        profile_waits(config, config->fallback, &w);
     return w;
 }
 

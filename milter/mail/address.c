@@ -25,8 +25,8 @@ static size_t quoted_end(struct str s, size_t from)
     return s.n;
 }
 
-/* skip - the offset after what begins at i: a quoted string, an escaped byte, a literal after @, or one byte. A quote or
- * bracket that nothing closes is one byte like any other, so that what follows it is still seen. */
+/* skip - the offset after what begins at i: a quoted string, an escaped byte, a literal after @, or one byte. A quote
+ * or bracket that nothing closes is one byte like any other, so that what follows it is still seen. */
 static size_t skip(struct str s, size_t i)
 {
     size_t end = s.n;

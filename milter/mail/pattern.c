@@ -9,8 +9,8 @@
 #include <string.h>
 
 #include "../base/log.h"
-#include "domain.h"
 #include "pattern.h"
+#include "pattern_entry.h"
 
 #define REGEX_MAX_BYTES 4096
 /* PCRE2 counts anew at each place where a match may begin, so the limit of one place shrinks as the subject grows. */
@@ -20,13 +20,11 @@
 #define DEPTH_LIMIT 10000
 #define HEAP_LIMIT_KIB 1024
 
-enum kind { WHOLE, AT_DOMAIN, BELOW, BARE };
-
 struct slot {
     uint64_t hash;
     struct str key; /* as written, without a trailing dot */
     size_t item;    /* 1 + index into items; 0: free */
-    enum kind kind;
+    enum pattern_kind kind;
 };
 
 struct regex {
@@ -65,7 +63,7 @@ static uint64_t hash_of(struct str s)
 }
 
 /* slot_find - the slot with that key, or the free one where it would be. */
-static struct slot *slot_find(const struct pattern_index *x, enum kind kind, struct str key, uint64_t hash)
+static struct slot *slot_find(const struct pattern_index *x, enum pattern_kind kind, struct str key, uint64_t hash)
 {
     for (size_t i = hash ^ hash >> 32;; i++) {
         struct slot *slot = &x->slots[i & (x->room - 1)];
@@ -94,34 +92,6 @@ static void slots_grow(struct arena *a, struct pattern_index *x)
 static struct str without_dot(struct str name)
 {
     return name.n && name.p[name.n - 1] == '.' ? str_slice(name, 0, name.n - 1) : name;
-}
-
-/* take_word - the first pattern of an entry: a regular expression with blanks and all, or a word, in which a quoted
- * local part may have blanks. False when it begins with a slash and none ends it. */
-static bool take_word(struct str *rest, struct str *word)
-{
-    bool regex = rest->n && rest->p[0] == '/', quoted = false;
-    size_t i;
-
-    for (i = regex; i < rest->n; i++) {
-        char c = rest->p[i];
-        bool last = i + 1 == rest->n || rest->p[i + 1] == ' ' || rest->p[i + 1] == '\t';
-
-        if (regex && c == '/' && last)
-            break;
-        if (!regex && !quoted && (c == ' ' || c == '\t'))
-            break;
-        if (c == '\\' && (regex || quoted))
-            i++;
-        else if (c == '"')
-            quoted = !quoted;
-    }
-    if (regex && i >= rest->n)
-        return false;
-    i += regex;
-    *word = str_slice(*rest, 0, i);
-    *rest = str_trim(str_slice(*rest, i, rest->n));
-    return true;
 }
 
 static void free_code(void *code)
@@ -155,50 +125,6 @@ static bool regex_compile(struct arena *a, struct str written, pcre2_code **code
     return true;
 }
 
-static bool is_domain(struct str name)
-{
-    struct ip ip;
-
-    return domain_is_hostname(name, true) || domain_literal(name, &ip);
-}
-
-/* kind_of_address - false with *error when the word is no entry of an address list. */
-static bool kind_of_address(struct arena *a, struct str word, bool allow_bare, enum kind *kind, struct str *error)
-{
-    size_t at = str_rfind(word, '@');
-    struct str shown = str_escaped(a, word), domain = str_slice(word, at + 1, word.n);
-
-    if (at < word.n) {
-        *kind = at == 0 ? AT_DOMAIN : WHOLE;
-        if (is_domain(domain))
-            return true;
-        *error = arena_printf(a, "has no domain name after its @; a regular expression stands between slashes: "
-                              "/" STR_FMT "/", STR_ARG(shown));
-        return false;
-    }
-    *kind = word.p[0] == '.' ? BELOW : BARE;
-    if (*kind == BARE) {
-        if (!allow_bare)
-            *error = arena_printf(a, "has no @; did you mean @" STR_FMT " or " STR_FMT "@domain?", STR_ARG(shown),
-                                  STR_ARG(shown));
-        return allow_bare;
-    }
-    if (domain_is_hostname(str_slice(word, 1, word.n), true))
-        return true;
-    *error = STR("has no domain name after its dot");
-    return false;
-}
-
-static bool kind_of_host(struct str word, enum kind *kind, struct str *error)
-{
-    *kind = word.p[0] == '.' ? BELOW : WHOLE;
-    if (is_domain(*kind == BELOW ? str_slice(word, 1, word.n) : word))
-        return true;
-    *error = str_find(word, '@') < word.n ? STR("is an address; this list has host names")
-                                          : STR("is no host name; a regular expression stands between slashes");
-    return false;
-}
-
 static struct pattern_index *index_of(struct arena *a, struct pattern_list *list, enum pattern_of of)
 {
     if (!list->index) {
@@ -213,21 +139,20 @@ bool pattern_add(struct arena *a, struct pattern_list *list, enum pattern_of of,
 {
     struct str rest = str_trim(entry), word;
     struct pattern_index *x;
-    enum kind kind = WHOLE;
+    enum pattern_kind kind = PATTERN_WHOLE;
     pcre2_code *code = NULL;
 
     if (rest.n == 0) {
         *error = STR("is empty");
         return false;
     }
-    if (!take_word(&rest, &word)) {
+    if (!pattern_take_word(&rest, &word)) {
         *error = STR("begins a regular expression, but no slash before a blank or the end closes it");
         return false;
     }
     word = str_dup(a, word);
     if (word.p[0] == '/' ? !regex_compile(a, word, &code, error)
-        : of == PATTERN_HOSTS ? !kind_of_host(word, &kind, error)
-                              : !kind_of_address(a, word, allow_bare, &kind, error))
+                         : !pattern_kind_of(a, of, allow_bare, word, &kind, error))
         return false;
 
     x = index_of(a, list, of);
@@ -238,7 +163,7 @@ bool pattern_add(struct arena *a, struct pattern_list *list, enum pattern_of of,
         x->regexes = arena_grow(a, x->regexes, x->regex_count, sizeof *x->regexes);
         x->regexes[x->regex_count++] = (struct regex){code, list->count - 1};
     } else {
-        struct str key = kind == BARE ? word : without_dot(word);
+        struct str key = kind == PATTERN_BARE ? word : without_dot(word);
         uint64_t hash = hash_of(key);
         struct slot *slot;
 
@@ -252,7 +177,7 @@ bool pattern_add(struct arena *a, struct pattern_list *list, enum pattern_of of,
     return true;
 }
 
-static size_t probe(const struct pattern_index *x, enum kind kind, struct str key, uint64_t hash)
+static size_t probe(const struct pattern_index *x, enum pattern_kind kind, struct str key, uint64_t hash)
 {
     return slot_find(x, kind, key, hash)->item;
 }
@@ -269,7 +194,7 @@ static size_t find_literal(const struct pattern_index *x, struct str address)
     if (x->of == PATTERN_HOSTS)
         domain_from = 0;
     else if (at == address.n)
-        return probe(x, BARE, address, hash_of(address));
+        return probe(x, PATTERN_BARE, address, hash_of(address));
     s = without_dot(address);
     for (size_t i = s.n; i > 0; i--) {
         struct str suffix = str_slice(s, i - 1, s.n);
@@ -277,18 +202,18 @@ static size_t find_literal(const struct pattern_index *x, struct str address)
         hash = hash_add(hash, s.p[i - 1]);
         /* Not the domain itself: something must stand before the dot. The longest is met last and stays. */
         if (s.p[i - 1] == '.' && i - 1 > domain_from) {
-            size_t item = probe(x, BELOW, suffix, hash);
+            size_t item = probe(x, PATTERN_BELOW, suffix, hash);
 
             below = item ? item : below;
         } else if (i - 1 == at && x->of == PATTERN_ADDRESSES) {
-            at_domain = probe(x, AT_DOMAIN, suffix, hash);
+            at_domain = probe(x, PATTERN_AT_DOMAIN, suffix, hash);
         }
     }
-    whole = probe(x, WHOLE, s, hash);
+    whole = probe(x, PATTERN_WHOLE, s, hash);
     if (whole || at_domain || below || x->of == PATTERN_HOSTS)
         return whole ? whole : at_domain ? at_domain : below;
     s = str_slice(address, 0, at);
-    return s.n ? probe(x, BARE, s, hash_of(s)) : 0;
+    return s.n ? probe(x, PATTERN_BARE, s, hash_of(s)) : 0;
 }
 
 static bool regex_matches(const pcre2_code *code, struct str s, pcre2_match_data *data, pcre2_match_context *limits)
@@ -343,7 +268,7 @@ bool pattern_pair_add(struct arena *a, struct pattern_pairs *pairs, struct str e
     struct pattern_pair pair = {.written = str_dup(a, str_trim(entry))};
     struct str rest = pair.written, from;
 
-    if (!take_word(&rest, &from) || rest.n == 0) {
+    if (!pattern_take_word(&rest, &from) || rest.n == 0) {
         *error = STR("is not two patterns, \"from to\"");
         return false;
     }

@@ -8,7 +8,7 @@ t_bench_noop_LDADD = $(MILTER_LIBS)
 t_lib_hostile_SOURCES = \
 	t/lib/hostile.c t/lib/hostile.h t/lib/hostile_floods.c t/lib/hostile_frames.c t/lib/wire.c t/lib/wire.h
 
-EXTRA_DIST += t/bench/README t/bench/run t/e2e/peer.t
+EXTRA_DIST += t/bench/README t/bench/run
 CLEANFILES += t/bench/bench$(EXEEXT) t/bench/noop$(EXEEXT)
 
 .PHONY: bench

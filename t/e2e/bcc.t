@@ -96,7 +96,8 @@ def ignored(tap, c):
     c.check("ignore_from, a domain", "smtp", False, sender="anybody@quiet.test")
     c.check("ignore_from, another address of that domain", "smtp", True, told=True, sender="big-boss@there.test")
     c.check("ignore_to", "smtp", False, recipients=["secret@here.test"])
-    c.check("ignore_to and another recipient", "smtp", True, told=True, recipients=["secret@here.test", "bob@here.test"])
+    c.check("ignore_to and another recipient", "smtp", True, told=True,
+            recipients=["secret@here.test", "bob@here.test"])
 
 
 def refused(tap, c):

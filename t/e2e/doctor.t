@@ -334,6 +334,10 @@ def the_host(tap, p):
                    "208.67.220.220", "2001:4860:4860::8888", "2606:4700:4700:0:0:0:0:1111", "2620:fe::fe", "2620:119:35::35"):
         p.directory.write("resolv.conf", f"search here.test\nnameserver 127.0.0.1\nnameserver  {server} \n")
         p.one(f"resolver {server}", "warning", "resolver", server, "block lists", mended_by_remedy=False)
+    p.directory.write("resolv.conf", "nameserver 127.0.0.1\n")
+    for servers, bad in (('"1.1.1.1"', "1.1.1.1"), ('"127.0.0.1:5353", "8.8.4.4:53"', "8.8.4.4:53")):
+        p.configure(f"dns {{ servers = {{{servers}}} }}\n")
+        p.one(f"dns.servers {bad}", "warning", "resolver", "dns.servers", bad, mended_by_remedy=False)
     p.directory.write("resolv.conf", "nameserver 192.168.1.1\n# nameserver 8.8.8.8\nnameserver 8.8.8.80\n")
     tap.same(p.findings("other resolvers", 0), [], "are no finding")
     os.unlink(p.resolv)

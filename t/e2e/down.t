@@ -48,7 +48,8 @@ def in_force(tap, house, when):
             tap.reply(client.mail("x@bad.test"), 550, f"{when}, {service}: the filter refuses", "5.7.1")
             reply, sender = house.send(client)
             tap.reply(reply, 250, f"{when}, {service}: and accepts")
-            tap.fields(house.record_of(sender), {"verdict": "accept", "profile": "smtp"}, f"{when}, {service}: log line")
+            tap.fields(house.record_of(sender), {"verdict": "accept", "profile": "smtp"},
+                       f"{when}, {service}: log line")
             client.quit()
 
 
@@ -59,8 +60,8 @@ def down_and_up(tap, house):
 
 
 def second_start(tap, house):
-    second = subprocess.run([house.daemon.program, "-c", house.daemon.config], capture_output=True, text=True, timeout=30,
-                            stdin=subprocess.DEVNULL)
+    second = subprocess.run([house.daemon.program, "-c", house.daemon.config], capture_output=True, text=True,
+                            timeout=30, stdin=subprocess.DEVNULL)
     tap.ok(second.returncode not in (0, None) and second.returncode > 0, "a second start on a live socket refuses",
            second.returncode, second.stderr)
     tap.has(second.stderr, house.daemon.socket, "and says which socket")

@@ -4,6 +4,7 @@
 SME_MILTER names the daemon and HOSTILE the peer (t/lib/hostile); else they are looked for where things are built.
 """
 import os
+import socket
 import subprocess
 import sys
 
@@ -20,10 +21,23 @@ LARGE = {"oversized", "oversized-2mb", "recipients-10000", "body-100mb", "header
 MARGIN_KB = 12 * 1024  # what the allocator may keep of a case that hands over up to 100 MB
 LOST_KB = 2 * 1024     # and what all of them may add when they come a second time
 MAY_END = "odd-macros"  # libmilter itself may crash here: then the supervisor has another child serve
+# The built-in profiles, DNS and all, but nobody answers: what a stranger's bytes do to the questions counts here.
 CONFIG = """listen = "unix:%s"
 log { to = stderr }
+dns {
+    servers = {"127.0.0.1:%d"}
+    timeout = 100ms
+}
 loadcheck { max_load = 10000 }
 """
+
+
+def deaf_port():
+    """A UDP port of our own where every question is refused at once: the socket talks to itself only."""
+    deaf = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    deaf.bind(("127.0.0.1", 0))
+    deaf.connect(deaf.getsockname())
+    return deaf
 
 
 def tree(pid):
@@ -67,7 +81,8 @@ class Peer:
         self.sanitized = is_sanitized()
         self.socket = directory.file("m.sock")
         self.log = directory.file("log")
-        config = directory.write("sme-milter.conf", CONFIG % self.socket)
+        self.deaf = deaf_port()
+        config = directory.write("sme-milter.conf", CONFIG % (self.socket, self.deaf.getsockname()[1]))
         with open(self.log, "wb") as log:
             self.daemon = processes.start([DAEMON, "-c", config], stdout=log, stderr=log)
 

@@ -44,7 +44,8 @@ def accepted(tap, house, client, what, wanted, **how):
     reply, sender = house.send(client, **how)
     tap.reply(reply, 250, f"{what}: accepted")
     record = house.record_of(sender)
-    tap.fields(record, dict({"verdict": "accept", "by": "", "reply": "", "at": "message"}, **wanted), f"{what}: log line")
+    tap.fields(record, dict({"verdict": "accept", "by": "", "reply": "", "at": "message"}, **wanted),
+               f"{what}: log line")
     mails = house.sink.subject(house.subject_of(sender))
     tap.ok(len(mails) == 1 and mails[0].sender == sender, f"{what}: delivered once", mails)
     if record and mails:
@@ -119,8 +120,8 @@ def deferred(tap, house):
         sender = house.sender()
         reply = client.mail(sender)
         tap.reply(reply, 550, "reply_at = mail: a bad HELO is told at MAIL", "5.7.1")
-        tap.fields(house.record_of(sender), {"verdict": "reject", "by": "helo", "at": "mail", "helo": BARE_IP, "rcpt": "",
-                                             "findings": lambda f: "helo:bad" in f.split(",")},
+        tap.fields(house.record_of(sender), {"verdict": "reject", "by": "helo", "at": "mail", "helo": BARE_IP,
+                                             "rcpt": "", "findings": lambda f: "helo:bad" in f.split(",")},
                    "reply_at = mail: the log names the sender")
         tap.reply(client.mail(house.sender()), 550, "reply_at = mail: and so is the next MAIL")
     with house.client("at_rcpt", helo=BARE_IP) as client:
@@ -136,7 +137,8 @@ def deferred(tap, house):
         tap.reply(client.rcpt("bob@here.test"), 250, "reply_at = data: not at RCPT")
         tap.reply(client.cmd("DATA"), 550, "reply_at = data: but at DATA")
         client.quit()
-        tap.fields(house.record_of(sender), {"verdict": "reject", "by": "helo", "at": "data"}, "reply_at = data: log line")
+        tap.fields(house.record_of(sender), {"verdict": "reject", "by": "helo", "at": "data"},
+                   "reply_at = data: log line")
 
     # On 587 the bad name is known before AUTH; who authenticates is forgiven, who does not is not.
     with house.client("submission", helo=BARE_IP, auth=True) as client:

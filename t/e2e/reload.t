@@ -90,10 +90,13 @@ def account(tap, house, load):
     tap.same(sorted(load.delivered - set(got)), [], f"{name}: no message is lost after its 250")
     tap.same(sorted(s for s, n in got.items() if n != 1), [], f"{name}: none arrives twice")
     tap.same(sorted(s for s in load.refused if s in got), [], f"{name}: none arrives that was refused")
-    tap.same({s: c for s, c in copies.items() if len(c) != 1}, {}, f"{name}: each was judged by exactly one configuration")
+    tap.same({s: c for s, c in copies.items() if len(c) != 1}, {},
+             f"{name}: each was judged by exactly one configuration")
     with house.daemon.changed:
-        logged = Counter(r["queue_id"] for r in house.daemon.records if r["verdict"] == "accept" and r["at"] == "message")
-    tap.same({s: logged[q] for s, q in queue_ids.items() if logged[q] != 1}, {}, f"{name}: each is logged once as accepted")
+        logged = Counter(r["queue_id"] for r in house.daemon.records
+                         if r["verdict"] == "accept" and r["at"] == "message")
+    tap.same({s: logged[q] for s, q in queue_ids.items() if logged[q] != 1}, {},
+             f"{name}: each is logged once as accepted")
     return Counter(c for each in copies.values() for c in each)
 
 

@@ -13,8 +13,8 @@ sys.dont_write_bytecode = True
 import processes
 from tap import build_dir, wait_for
 
-LOG_FIELDS = ["ref", "queue_id", "profile", "client", "name", "helo", "auth", "from", "rcpt", "nrcpt", "size", "verdict",
-              "by", "at", "reply", "karma", "ms", "findings"]
+LOG_FIELDS = ["ref", "queue_id", "profile", "client", "name", "helo", "auth", "from", "rcpt", "nrcpt", "size",
+              "verdict", "by", "at", "reply", "karma", "ms", "findings"]
 
 
 def unescape(text):

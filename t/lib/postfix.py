@@ -212,16 +212,18 @@ class Postfix:
         for name, mode, uid, gid in (
                 [("queue", 0o755, 0, 0), ("queue/pid", 0o755, 0, 0), ("data", 0o700, postfix, -1),
                  ("queue/public", 0o710, postfix, postdrop), ("queue/maildrop", 0o730, postfix, postdrop)] +
-                [(f"queue/{q}", 0o700, postfix, -1) for q in ("active", "bounce", "corrupt", "defer", "deferred", "flush",
-                                                             "hold", "incoming", "private", "saved", "trace")]):
+                [(f"queue/{q}", 0o700, postfix, -1) for q in ("active", "bounce", "corrupt", "defer", "deferred",
+                                                             "flush", "hold", "incoming", "private", "saved",
+                                                             "trace")]):
             path = self.directory.file(name)
             os.makedirs(path, exist_ok=True)
             os.chown(path, uid, gid)
             os.chmod(path, mode)
 
     def _make_certificate(self):
-        subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes",
-                        "-days", "2", "-subj", "/CN=mx.here.test", "-addext", "subjectAltName=DNS:mx.here.test",
+        subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1",
+                        "-nodes", "-days", "2", "-subj", "/CN=mx.here.test", "-addext",
+                        "subjectAltName=DNS:mx.here.test",
                         "-keyout", self.directory.file("key.pem"), "-out", self.directory.file("cert.pem")],
                        check=True, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
 

@@ -28,8 +28,8 @@ def start(command, **how):
 
 
 def guard(process):
-    """Another process that sends TERM to `process` when we are gone: for programs that change their user meanwhile, with
-    which the kernel forgets what _end_with_parent asked for. Stop it before the process."""
+    """Another process that sends TERM to `process` when we are gone: for programs that change their user meanwhile,
+    with which the kernel forgets what _end_with_parent asked for. Stop it before the process."""
     return subprocess.Popen(["/bin/sh", "-c", f"read nothing; kill {process.pid}"], stdin=subprocess.PIPE,
                             stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True)
 

@@ -89,8 +89,8 @@ class Talk:
 # (None: Postfix refuses it before it asks the filter).
 CASES = [
     ("Good mail from a stranger", "smtp", {}, "carol@there.test", ["bob@here.test"], {}, "accept"),
-    ("A client whose HELO name is a bare IP address", "smtp", {"helo": "192.0.2.1"}, "spam@there.test", ["bob@here.test"],
-     {}, "reject"),
+    ("A client whose HELO name is a bare IP address", "smtp", {"helo": "192.0.2.1"}, "spam@there.test",
+     ["bob@here.test"], {}, "reject"),
     ("The same from the local network (127.0.0.9)", "smtp", {"helo": "192.0.2.1", "source": "127.0.0.9"},
      "printer@here.test", ["bob@here.test"], {}, "accept"),
     ("A sender on the list of badmailfrom", "smtp", {}, "news@bad.test", ["bob@here.test"], {}, "reject"),
@@ -165,7 +165,8 @@ sme-milter runs behind a private Postfix on 127.0.0.1:
     AUTH: user {USER}, password {PASSWORD}    local domain: here.test
 
 Send to it, for example:
-    curl -s smtp://127.0.0.1:{port['smtp']}/client.test --mail-from carol@there.test --mail-rcpt bob@here.test -T MESSAGE
+    curl -s smtp://127.0.0.1:{port['smtp']}/client.test \\
+        --mail-from carol@there.test --mail-rcpt bob@here.test -T MESSAGE
     curl -s smtps://127.0.0.1:{port['submissions']}/client.test -k -u {USER}:{PASSWORD} \\
         --mail-from alice@here.test --mail-rcpt far@away.test -T MESSAGE
     curl -s smtp://127.0.0.1:{port['submission']}/client.test --ssl-reqd -k -u {USER}:{PASSWORD} \\

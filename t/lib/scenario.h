@@ -26,7 +26,7 @@ enum step_kind {
 };
 extern const char *const step_names[STEPS];
 
-enum check_kind { CHECK_REPLY, CHECK_FOUND, CHECK_EDIT, CHECK_LOG, CHECK_KARMA };
+enum check_kind { CHECK_REPLY, CHECK_FOUND, CHECK_EDIT, CHECK_LOG, CHECK_KARMA, CHECK_ASKED, CHECKS };
 
 struct words {
     struct str *items;
@@ -51,6 +51,8 @@ struct check {
     struct str policy;       /* found */
     struct str result;       /* found: "good", "bad", "unsure" */
     struct str edit;         /* edit: as edit_text() writes it; empty for none */
+    struct str question;     /* asked: "name TYPE"; empty for none */
+    bool never;              /* asked: not */
     struct pair *pairs;      /* found: facts; log: fields */
     size_t pair_count;
     long karma;
@@ -87,6 +89,7 @@ struct scenario {
     struct pair *sets;            /* `set`: key as written, value as written; regex: += */
     size_t set_count;
     struct scenario_file *files;
+    struct str dns;               /* `dns`: as dns_script() takes it */
     struct step *steps;
     unsigned error_line;          /* of the first thing that is wrong */
     struct str error;             /* empty: fine */
@@ -121,7 +124,9 @@ struct seen {
     struct str *lines;              /* report lines written during this step */
     size_t line_count;
     long karma;                     /* when karma_known */
-    bool findings_known, edits_known, karma_known;
+    struct words asked;             /* questions to the DNS, "name TYPE"; of this very step when asked_known */
+    struct words unscripted;        /* those of them that no `dns` line mentions */
+    bool findings_known, edits_known, karma_known, asked_known;
     struct str error;               /* the driver could not play the step */
 };
 
@@ -140,6 +145,9 @@ struct play {
     unsigned mails, rcpts;     /* begun on the connection; accepted of the transaction */
     int64_t wall_ms, passed_ms; /* scripted time: now, and what the steps `advance` added to it */
     double load;
+    struct words asked;        /* on this connection, as far as seen */
+    const struct check **owed; /* `asked` that no driver could confirm at its step: judged at close */
+    size_t owed_count;
     struct buf transcript;
     void *state;               /* the driver's */
 };
@@ -152,6 +160,20 @@ bool play_stuck(struct play *p, const struct step *step, struct seen *seen);
 
 void play_note(struct play *p, const char *format, ...) __attribute__((format(printf, 2, 3))); /* into the transcript */
 void seen_line(struct play *p, struct seen *seen, struct str line);                         /* a report line came */
+
+/* line_field - a field of a keyvalue report line, unescaped; false when it is not there. */
+bool line_field(struct arena *a, struct str line, struct str key, struct str *value);
+
+#define DNS_FILE "dns"     /* in the play's directory: the script */
+#define ASKED_FILE "asked" /* the same: what a test daemon asked, see dns_test.c */
+
+/* words_add - a copy at the end; words_have - whether it is there. asked_add - one "name TYPE" a line. */
+void words_add(struct arena *a, struct words *w, struct str word);
+bool words_have(const struct words *w, struct str word);
+void asked_add(struct arena *a, struct words *w, struct str lines);
+
+/* asked_fits - whether the check holds of what was asked at this step, or on the connection so far. */
+bool asked_fits(const struct play *p, const struct check *c, const struct seen *seen);
 
 /* tap - one point; what is wrong is told below it. */
 struct tap {

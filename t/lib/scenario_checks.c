@@ -5,7 +5,7 @@
 
 const char *const check_names[] = {
     [CHECK_REPLY] = "reply", [CHECK_FOUND] = "found", [CHECK_EDIT] = "edit",
-    [CHECK_LOG] = "log",     [CHECK_KARMA] = "karma",
+    [CHECK_LOG] = "log",     [CHECK_KARMA] = "karma", [CHECK_ASKED] = "asked",
 };
 
 static bool is_status(struct str s)
@@ -98,6 +98,22 @@ static bool check_karma(struct reader *r, struct check *c, struct str rest)
     return str_to_long(rest, &c->karma) ? true : reader_fail(r, "karma: a number is expected");
 }
 
+/* check_asked - `NAME TYPE`, `not NAME TYPE` or `none`. */
+static bool check_asked(struct reader *r, struct check *c, struct str rest)
+{
+    struct str after = rest, word;
+
+    if (str_is(rest, STR("none"))) {
+        c->never = true;
+        return true;
+    }
+    if (reader_word(&after, &word) && str_is(word, STR("not"))) {
+        c->never = true;
+        rest = after;
+    }
+    return reader_question(r, rest, &c->question);
+}
+
 bool reader_check(struct reader *r, enum check_kind kind, struct str rest)
 {
     struct check *c = arena_zalloc(r->a, sizeof *c);
@@ -126,6 +142,10 @@ bool reader_check(struct reader *r, enum check_kind kind, struct str rest)
         return check_log(r, c, rest);
     case CHECK_KARMA:
         return check_karma(r, c, rest);
+    case CHECK_ASKED:
+        return check_asked(r, c, rest);
+    default:
+        break;
     }
     return false;
 }

@@ -31,6 +31,7 @@ struct daemon {
     int log;               /* the reading end of its standard error */
     struct buf text;       /* what came and is not a whole line yet */
     bool gone;             /* end of file: every process of it has ended */
+    long asked;            /* bytes of its file of questions that have been read */
 };
 
 static struct daemon *stopping;
@@ -76,12 +77,16 @@ void daemon_world(struct daemon *d, const struct play *p)
     d->world->load_hundredths = p->load < 0 ? -1 : (int64_t)(p->load * 100 + 0.5);
 }
 
-static void run(const char *path, const char *config, const char *world, int out)
+static void run(const char *path, const char *config, struct str dir, int out)
 {
+    struct arena *a = arena_new(0);
+
     prctl(PR_SET_PDEATHSIG, SIGTERM); /* not even a killed test leaves a daemon behind */
     dup2(out, STDERR_FILENO);
     dup2(out, STDOUT_FILENO);
-    setenv(WORLD_ENV, world, 1);
+    setenv(WORLD_ENV, arena_printf(a, STR_FMT "/world", STR_ARG(dir)).p, 1);
+    setenv(DNS_ENV, arena_printf(a, STR_FMT "/" DNS_FILE, STR_ARG(dir)).p, 1);
+    setenv(ASKED_ENV, arena_printf(a, STR_FMT "/" ASKED_FILE, STR_ARG(dir)).p, 1);
     unsetenv("JOURNAL_STREAM");
     unsetenv("NOTIFY_SOCKET");
     execl(path, path, "-c", config, (char *)NULL);
@@ -140,7 +145,7 @@ struct daemon *daemon_start(struct play *p, struct str *error)
     d->log = out[0];
     d->pid = fork();
     if (d->pid == 0)
-        run(exe.p, config.p, world.p, out[1]);
+        run(exe.p, config.p, p->dir, out[1]);
     close(out[1]);
     while (!d->gone && now_ms() < until) {
         if (serves(socket))
@@ -175,6 +180,28 @@ static void take_lines(struct daemon *d, struct play *p, struct seen *seen)
     d->text.len = text.n;
 }
 
+/* take_asked - the questions it has asked since the last time. */
+static void take_asked(struct daemon *d, struct play *p, struct seen *seen)
+{
+    static const struct str asked = {"asked ", 6}, unscripted = {"unscripted ", 11};
+    FILE *f = fopen(arena_printf(p->arena, STR_FMT "/" ASKED_FILE, STR_ARG(p->dir)).p, "r");
+    char line[1024];
+
+    if (!f)
+        return;
+    fseek(f, d->asked, SEEK_SET);
+    while (fgets(line, sizeof line, f)) {
+        struct str text = str_of(line);
+
+        if (str_starts(text, asked))
+            asked_add(p->arena, &seen->asked, str_slice(text, asked.n, text.n));
+        else if (str_starts(text, unscripted))
+            asked_add(p->arena, &seen->unscripted, str_slice(text, unscripted.n, text.n));
+        d->asked = ftell(f);
+    }
+    fclose(f);
+}
+
 void daemon_lines(struct daemon *d, struct play *p, struct seen *seen, size_t due)
 {
     int64_t until = now_ms() + LINE_MS;
@@ -185,6 +212,7 @@ void daemon_lines(struct daemon *d, struct play *p, struct seen *seen, size_t du
         read_some(d, 100);
         take_lines(d, p, seen);
     }
+    take_asked(d, p, seen);
 }
 
 void daemon_end(struct daemon *d)

@@ -6,6 +6,7 @@
 #include "milter/base/clock.h"
 #include "milter/base/log.h"
 #include "milter/config.h"
+#include "milter/dns/dns.h"
 #include "milter/edits.h"
 #include "milter/message.h"
 #include "milter/reply.h"
@@ -106,10 +107,16 @@ static bool inprocess_begin(struct play *p, struct str config, struct str *error
     in->config = config_from_text(STR("sme-milter.conf"), config, &problems);
     for (size_t i = 0; i < problems.count; i++)
         play_note(p, STR_FMT, STR_ARG(problem_text(p->arena, &problems.items[i])));
-    if (in->config)
-        return true;
+    if (!in->config) {
+        *error = STR("the configuration is refused");
+    } else {
+        struct dns_settings dns = {.cache_entries = (size_t)in->config->dns.cache_entries};
+
+        if (dns_configure(&dns, error, p->arena) && dns_script(STR("dns"), p->scenario->dns, true, error, p->arena))
+            return true;
+        config_unref(&in->config);
+    }
     log_capture(NULL, NULL);
-    *error = STR("the configuration is refused");
     return false;
 }
 
@@ -240,6 +247,9 @@ static void inprocess_step(struct play *p, const struct step *step, struct seen 
         }
     }
     look(in);
+    seen->asked_known = true;
+    asked_add(p->arena, &seen->asked, dns_script_asked(p->arena));
+    asked_add(p->arena, &seen->unscripted, dns_script_unscripted(p->arena));
     in->seen = NULL;
 }
 
@@ -249,6 +259,7 @@ static void inprocess_end(struct play *p)
 
     session_close(&in->session);
     config_unref(&in->config);
+    dns_script_end();
     log_capture(NULL, NULL);
     clock_script_end();
 }

@@ -471,7 +471,8 @@ static const struct {
     const char *name;
     bool (*read)(struct reader *, struct str);
 } setups[] = {{"profile", read_profile}, {"policies", read_policies}, {"set", read_set},
-              {"config", read_config},   {"file", read_file},         {"only", read_only}};
+              {"config", read_config},   {"file", read_file},         {"only", read_only},
+              {"dns", reader_dns}};
 
 static bool read_line(struct reader *r)
 {
@@ -484,12 +485,12 @@ static bool read_line(struct reader *r)
         if (str_is(word, str_of(setups[i].name)))
             return begun ? reader_fail(r, "%s: only before the first connect", setups[i].name)
                          : setups[i].read(r, rest);
-    if (str_is(word, STR("dns")) || str_is(word, STR("asked")) || (str_is(word, STR("karma")) && !begun))
+    if (str_is(word, STR("karma")) && !begun)
         return reader_fail(r, STR_FMT " is not yet known", STR_ARG(word));
     for (enum step_kind kind = 0; kind < STEPS; kind++)
         if (str_is(word, str_of(step_names[kind])))
             return read_step(r, kind, rest);
-    for (enum check_kind kind = CHECK_REPLY; kind <= CHECK_KARMA; kind++)
+    for (enum check_kind kind = CHECK_REPLY; kind < CHECKS; kind++)
         if (str_is(word, str_of(check_names[kind])))
             return reader_check(r, kind, rest);
     return reader_fail(r, "what is " STR_FMT "?", STR_ARG(word));

@@ -36,12 +36,6 @@ void play_note(struct play *p, const char *format, ...)
     buf_addc(&p->transcript, '\n');
 }
 
-void seen_line(struct play *p, struct seen *seen, struct str line)
-{
-    seen->lines = arena_grow(p->arena, seen->lines, seen->line_count, sizeof *seen->lines);
-    seen->lines[seen->line_count++] = str_dup(p->arena, line);
-}
-
 static bool is_hello(enum step_kind kind)
 {
     return kind == STEP_HELO || kind == STEP_EHLO;
@@ -271,49 +265,6 @@ static void expect_findings(struct judge *j, const struct step *step)
     }
 }
 
-/* plain - without the escapes of buf_add_escaped(). */
-static struct str plain(struct arena *a, struct str s)
-{
-    struct buf b = buf_in(a);
-
-    buf_add(&b, STR_NONE);
-    for (size_t i = 0; i < s.n; i++) {
-        unsigned byte = (unsigned char)s.p[i];
-
-        if (byte == '\\' && i + 3 < s.n && s.p[i + 1] == 'x') {
-            sscanf(str_c(a, str_slice(s, i + 2, i + 4)), "%2x", &byte);
-            i += 3;
-        } else if (byte == '\\' && i + 1 < s.n) {
-            byte = (unsigned char)s.p[++i];
-        }
-        buf_addc(&b, (char)byte);
-    }
-    return buf_str(&b);
-}
-
-/* line_field - a field of a keyvalue line, unescaped; false when it is not there. */
-static bool line_field(struct arena *a, struct str line, struct str key, struct str *value)
-{
-    while (line.n) {
-        size_t eq = str_find(line, '='), from = eq + 1, to;
-        bool quoted;
-
-        if (eq == line.n)
-            return false;
-        quoted = from < line.n && line.p[from] == '"';
-        from += quoted;
-        to = from + str_find(str_slice(line, from, line.n), quoted ? '"' : ' ');
-        if (str_is(str_slice(line, 0, eq), key)) {
-            *value = plain(a, str_slice(line, from, to));
-            return true;
-        }
-        line = str_slice(line, to + quoted, line.n);
-        while (line.n && line.p[0] == ' ')
-            line = str_slice(line, 1, line.n);
-    }
-    return false;
-}
-
 static void add_expected(struct buf *b, const struct seen_finding *list, size_t count)
 {
     for (size_t i = 0; i < count; i++)
@@ -411,6 +362,35 @@ static void check_karma(struct judge *j, const struct step *step, const struct s
               arena_printf(a, "expected: karma %ld\nseen:     karma %ld", c->karma, karma));
 }
 
+/* check_asked - what the DNS was asked. A driver that sees it late owes the answer until the connection's close. */
+static void check_asked(struct judge *j, const struct step *step, const struct seen *seen)
+{
+    struct play *p = &j->play;
+    struct arena *a = p->arena;
+    struct buf b = buf_in(a);
+
+    buf_add(&b, STR_NONE);
+    for (size_t i = 0; i < seen->asked.count; i++) {
+        buf_addf(&b, "\nseen:     asked " STR_FMT, STR_ARG(seen->asked.items[i]));
+        words_add(a, &p->asked, seen->asked.items[i]);
+    }
+    for (size_t i = 0; i < seen->unscripted.count; i++)
+        point(j, step->line, "asked", false,
+              arena_printf(a, "no dns line mentions: " STR_FMT, STR_ARG(seen->unscripted.items[i])));
+    for (const struct check *c = step->checks; (c = next_check(c, CHECK_ASKED)); c = c->next) {
+        if (seen->asked_known || c->never) {
+            point(j, c->line, "asked", asked_fits(p, c, seen),
+                  arena_printf(a, "expected: " STR_FMT STR_FMT, STR_ARG(c->text), STR_ARG(buf_str(&b))));
+        } else {
+            p->owed = arena_grow(a, p->owed, p->owed_count, sizeof *p->owed);
+            p->owed[p->owed_count++] = c;
+        }
+    }
+    for (size_t i = 0; step->kind == STEP_CLOSE && i < p->owed_count; i++)
+        point(j, p->owed[i]->line, "asked", asked_fits(p, p->owed[i], seen),
+              arena_printf(a, "expected: " STR_FMT "\nnot asked on the whole connection", STR_ARG(p->owed[i]->text)));
+}
+
 /* ---- the play ---- */
 
 /* impossible - steps that the answers so far leave no room for; NULL: it can be played. */
@@ -447,6 +427,7 @@ static void before_connect(struct judge *j)
     p->auth = p->tls = p->sticky = STR_NONE;
     p->connected = p->hung_up = p->in_message = p->in_data = p->told = false;
     p->mails = p->rcpts = 0;
+    p->asked.count = p->owed_count = 0;
     j->session_count = j->message_count = 0;
 }
 
@@ -464,6 +445,8 @@ static void note_seen(struct play *p, const struct seen *seen)
         play_note(p, "log " STR_FMT, STR_ARG(seen->lines[i]));
     for (size_t i = 0; i < seen->edit_count; i++)
         play_note(p, "edit " STR_FMT, STR_ARG(seen->edits[i]));
+    for (size_t i = 0; i < seen->asked.count; i++)
+        play_note(p, "asked " STR_FMT, STR_ARG(seen->asked.items[i]));
 }
 
 /* play_step - false when the play cannot go on. */
@@ -503,6 +486,7 @@ static bool play_step(struct judge *j, const struct step *step)
     check_edits(j, step, &seen);
     check_logs(j, step, &seen, due);
     check_karma(j, step, &seen);
+    check_asked(j, step, &seen);
     after_step(p, step, &seen);
     return true;
 }
@@ -541,6 +525,10 @@ static bool begin(struct judge *j, struct str *error)
             *error = arena_printf(p->arena, "cannot write %s/%s", dir, f->name.p);
             return false;
         }
+    if (!write_file(p, DNS_FILE, j->scn->dns)) {
+        *error = arena_printf(p->arena, "cannot write %s/" DNS_FILE, dir);
+        return false;
+    }
     listen = arena_printf(p->arena, "unix:%s/milter.sock", dir);
     config = scenario_config(p->arena, j->scn, p->dir, listen, geteuid() == 0 ? STR("postfix") : STR_NONE);
     if (!write_file(p, "sme-milter.conf", config)) {

@@ -25,6 +25,10 @@ bool reader_fail(struct reader *r, const char *format, ...) __attribute__((forma
 bool reader_word(struct str *rest, struct str *word);
 struct str reader_unquote(struct arena *a, struct str s); /* without its quotes, and \xHH as that byte */
 
+/* reader_dns - `dns NAME TYPE = ANSWER...`; reader_question - `NAME TYPE` as dns_script_asked() writes it. */
+bool reader_dns(struct reader *r, struct str rest);
+bool reader_question(struct reader *r, struct str rest, struct str *question);
+
 /* reader_check - one check of the last step. */
 bool reader_check(struct reader *r, enum check_kind kind, struct str rest);
 

@@ -19,7 +19,7 @@ def as_bytes(text):
 
 
 class Smtp:
-    """One SMTP dialogue. Every method returns the Reply; nothing is checked here and nothing is raised for a refusal."""
+    """One SMTP dialogue. Every method returns the Reply; nothing is checked here, nothing is raised for a refusal."""
 
     def __init__(self, port, source="127.0.0.1", tls=False, timeout=40, host="127.0.0.1"):
         self.sock = socket.create_connection((host, port), timeout, (source, 0))

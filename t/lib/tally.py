@@ -90,7 +90,7 @@ def end(process):
 
 def run(command, timeout):
     began = time.monotonic()
-    environment = dict(os.environ, srcdir=TOP, top_srcdir=TOP, **{k: os.environ.get(k, v) for k, v in SANITIZERS.items()})
+    environment = {**SANITIZERS, **os.environ, "srcdir": TOP, "top_srcdir": TOP}
     with tempfile.TemporaryFile() as output:
         timed_out = False
         try:

@@ -1,4 +1,5 @@
-/* world.h - the time and the load of a test daemon, in a file that it and the scenario runner both map. */
+/* world.h - what a test daemon's world is: time and load, in a file that it and the scenario runner both map; the DNS,
+ * in a script that it reads. Without these variables it is as any other. */
 #ifndef T_WORLD_H
 #define T_WORLD_H
 
@@ -6,6 +7,8 @@
 #include <stdint.h>
 
 #define WORLD_ENV "SME_TEST_WORLD" /* the path of that file */
+#define DNS_ENV "SME_TEST_DNS"     /* the path of the script, as dns_script() takes it */
+#define ASKED_ENV "SME_TEST_ASKED" /* where to write what was asked: "asked NAME TYPE", "unscripted NAME TYPE" */
 
 struct world {
     _Atomic int64_t wall_ms;   /* stands still at this, as milliseconds since 1970 UTC */

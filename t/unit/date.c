@@ -164,8 +164,8 @@ static void test_bytes(struct arena *a)
 
         for (size_t k = 0; k < n; k++)
             big[k] = fillers[i][k % length];
-        ok(!header_date((struct str){big, n}, &ms) && tap_cpu_ms() - before < 500, "a MiB of the %zuth filler in %lld ms",
-           i, tap_cpu_ms() - before);
+        ok(!header_date((struct str){big, n}, &ms) && tap_cpu_ms() - before < 500,
+           "a MiB of the %zuth filler in %lld ms", i, tap_cpu_ms() - before);
     }
 }
 

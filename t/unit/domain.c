@@ -120,7 +120,8 @@ static void test_utf8(void)
     ok(!utf8_is_valid(STR("\x80")) && !utf8_is_valid(STR("\xff")), "bytes that begin nothing");
     ok(!utf8_is_valid(STR("\xc3")) && !utf8_is_valid(STR("\xe2\x82")) && !utf8_is_valid(STR("\xf0\x9f\x98")),
        "cut short");
-    ok(!utf8_is_valid(STR("\xc0\xaf")) && !utf8_is_valid(STR("\xe0\x80\xaf")) && !utf8_is_valid(STR("\xf0\x80\x80\xaf")),
+    ok(!utf8_is_valid(STR("\xc0\xaf")) && !utf8_is_valid(STR("\xe0\x80\xaf")) &&
+           !utf8_is_valid(STR("\xf0\x80\x80\xaf")),
        "overlong forms");
     ok(!utf8_is_valid(STR("\xed\xa0\x80")), "a surrogate");
     ok(!utf8_is_valid(STR("\xf4\x90\x80\x80")) && !utf8_is_valid(STR("\xf5\x80\x80\x80")), "beyond U+10FFFF");

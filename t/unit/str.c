@@ -99,7 +99,8 @@ static void test_copies(void)
     is_str(s, STR("a\0b"), "a copy");
     is_long(s.p[3], 0, "ends with a NUL beyond its length");
     is_str(str_dup(arena, STR_NONE), STR_NONE, "a copy of nothing");
-    is_str(str_lower(arena, STR("Stra\xc3\x9f" "E.EXAMPLE")), STR("stra\xc3\x9f" "e.example"), "lower case, ASCII only");
+    is_str(str_lower(arena, STR("Stra\xc3\x9f" "E.EXAMPLE")), STR("stra\xc3\x9f" "e.example"),
+           "lower case, ASCII only");
     is_str(str_of(str_c(arena, STR("a\0b"))), STR("a"), "for C the first NUL ends it");
     is_str(str_of(NULL), STR_NONE, "NULL is nothing");
 }
