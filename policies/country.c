@@ -59,6 +59,8 @@ static bool code_of(struct context *c, struct str *code)
     MMDB_entry_data_s data;
 
     *code = STR_NONE;
+    if (gai == 0 && status == MMDB_IPV6_LOOKUP_IN_IPV4_DATABASE_ERROR) /* it knows nothing of IPv6 */
+        return true;
     if (gai != 0 || status != MMDB_SUCCESS)
         return false;
     if (!found.found_entry)

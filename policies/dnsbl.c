@@ -46,34 +46,13 @@ static void dnsbl_ask(struct context *c)
                                           DNS_A);
 }
 
-/* with_ip - the administrator's text, with the client's address for %IP%. */
-static struct str with_ip(struct context *c, struct str text)
-{
-    struct buf b = buf_in(c->arena);
-
-    while (text.n) {
-        size_t at = str_find(text, '%');
-
-        buf_add(&b, str_slice(text, 0, at));
-        text = str_slice(text, at, text.n);
-        if (str_starts_nocase(text, STR("%IP%"))) {
-            buf_add(&b, ip_text(c->arena, c->session->peer.ip));
-            text = str_slice(text, 4, text.n);
-        } else if (text.n) {
-            buf_addc(&b, '%');
-            text = str_slice(text, 1, text.n);
-        }
-    }
-    return buf_str(&b);
-}
-
 static struct finding listed(struct context *c, const struct zone *zone, struct str code, struct asked *asked)
 {
     struct finding f;
 
     fact_set(c, FACT_LIST, arena_printf(c->arena, STR_FMT "=" STR_FMT, STR_ARG(zone->shown), STR_ARG(code)));
     if (zone->text.n)
-        f = bad(c, "5.7.1", STR_FMT, STR_ARG(with_ip(c, zone->text)));
+        f = bad(c, "5.7.1", STR_FMT, STR_ARG(zone_text(c->arena, zone, c->session->peer.ip)));
     else
         f = bad(c, "5.7.1", "client " STR_FMT " is listed by " STR_FMT, STR_ARG(ip_text(c->arena, c->session->peer.ip)),
                 STR_ARG(zone->shown));

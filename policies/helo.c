@@ -140,8 +140,12 @@ static struct finding test_no_reverse(struct context *c, const struct lookups *l
 
 static struct finding test_no_match(struct context *c, const struct lookups *l)
 {
+    const struct dns_answer *own = ip_is_v4(c->session->peer.ip) ? l->a : l->aaaa;
+
     if (l->forward || l->reverse)
         return NO_OPINION;
+    if (own && own->status == DNS_FAIL)
+        return unsure(c, "the HELO name could not be looked up");
     return refuse(c, "no_matching_dns", "neither the name's address nor your address's name matches");
 }
 

@@ -71,7 +71,7 @@ static enum usable usable_hosts(struct context *c, const struct dns_answer *mx, 
     enum usable found = NO_ADDRESS;
     size_t n = 0;
 
-    for (size_t i = 0; i < mx->count && n < HOSTS_MOST; i++) {
+    for (size_t i = 0; i < mx->count && i < HOSTS_MOST; i++) {
         struct str host = mx->records[i].text;
         struct ip ip;
 
@@ -84,6 +84,8 @@ static enum usable usable_hosts(struct context *c, const struct dns_answer *mx, 
             aaaa[n++] = dns_ask(c->arena, &c->message->dns, host, DNS_AAAA);
         }
     }
+    if (mx->count > HOSTS_MOST) /* the rest is not looked at: that is not knowing */
+        found = merge(found, UNKNOWN);
     for (size_t i = 0; i < n && found != USABLE; i++)
         found = merge(found, merge(usable(c, a[i], deadline), usable(c, aaaa[i], deadline)));
     return found;

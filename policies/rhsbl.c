@@ -22,8 +22,9 @@ static void rhsbl_ask(struct context *c)
     const struct rhsbl_options *o = OPTIONS(struct rhsbl_options, c);
     struct asked *asked = message_state(c, sizeof *asked);
     struct str domain = c->message->sender.domain;
+    struct ip ip;
 
-    if (domain.n == 0 || domain.p[0] == '[') /* a bounce, or an address literal */
+    if (domain.n == 0 || domain.p[0] == '[' || ip_parse(domain, &ip)) /* a bounce, or an address: lists of names refuse it */
         return;
     asked->deadline = clock_ms() + WAIT_MS;
     asked->questions = arena_array(c->arena, o->zones.count + 1, sizeof *asked->questions);
@@ -48,7 +49,7 @@ static struct finding rhsbl_mail(struct context *c)
         if (said == ZONE_LISTED && health_trusts(zone)) {
             fact_set(c, FACT_LIST, arena_printf(c->arena, STR_FMT "=" STR_FMT, STR_ARG(zone->shown), STR_ARG(why)));
             if (zone->text.n)
-                return bad(c, "5.7.1", STR_FMT, STR_ARG(zone->text));
+                return bad(c, "5.7.1", STR_FMT, STR_ARG(zone_text(c->arena, zone, c->session->peer.ip)));
             return bad(c, "5.7.1", "sender domain " STR_FMT " is listed by " STR_FMT, STR_ARG(domain),
                        STR_ARG(zone->shown));
         }

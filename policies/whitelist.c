@@ -24,9 +24,11 @@ static const struct option whitelist_rows[] = {
 };
 
 struct whitelist_state {
-    bool asked;
-    struct dns_question **questions; /* by zone */
+    const struct whitelist_options *asked; /* for which the questions were asked: MAIL may choose another profile */
+    struct dns_question **questions;       /* by zone; NULL where the client is not to be asked about */
     int64_t deadline;
+    bool counted;                          /* what the lists said */
+    struct str granted;                    /* by which entry, at an earlier MAIL of the connection */
 };
 
 static void whitelist_ask(struct context *c)
@@ -35,9 +37,10 @@ static void whitelist_ask(struct context *c)
     struct whitelist_state *state = session_state(c, sizeof *state);
     struct session *s = c->session;
 
-    if (state->asked || !s->peer.ip.known || (o->names.count == 0 && o->zones.count == 0))
+    if (state->asked == o || !s->peer.ip.known || (o->names.count == 0 && o->zones.count == 0))
         return;
-    state->asked = true;
+    state->asked = o;
+    state->counted = false;
     state->deadline = clock_ms() + WAIT_MS;
     if (o->names.count && !s->names)
         s->names = peer_names_ask(s->arena, &s->dns, s->peer.ip);
@@ -53,6 +56,12 @@ static struct finding grant(struct context *c, bool *whom, struct str entry)
     *whom = true;
     fact_set(c, FACT_WHITELIST, entry);
     return good(c);
+}
+
+static struct finding grant_client(struct context *c, struct whitelist_state *state, struct str entry)
+{
+    state->granted = session_keep(c->session, entry);
+    return grant(c, &c->session->is_whitelisted, entry);
 }
 
 static struct finding whitelist_connect(struct context *c)
@@ -87,13 +96,21 @@ static struct finding whitelist_mail(struct context *c)
     struct session *s = c->session;
     struct str name;
     const struct pattern *entry;
+    const struct cidr *net;
 
-    if (s->is_whitelisted || !state->asked)
+    if (state->granted.n) /* so that each message tells why */
+        return grant(c, &s->is_whitelisted, state->granted);
+    if (s->is_whitelisted)
+        return NO_OPINION;
+    net = cidr_find(&o->clients, s->peer.ip); /* this profile's; CONNECT may have had another */
+    if (net)
+        return grant_client(c, state, net->written);
+    if (state->asked != o)
         return NO_OPINION;
     entry = o->names.count ? by_name(c, state->deadline, &name) : NULL;
     if (entry)
-        return grant(c, &s->is_whitelisted,
-                     arena_printf(c->arena, STR_FMT " (" STR_FMT ")", STR_ARG(entry->written), STR_ARG(name)));
+        return grant_client(c, state,
+                            arena_printf(c->arena, STR_FMT " (" STR_FMT ")", STR_ARG(entry->written), STR_ARG(name)));
     for (size_t i = 0; i < o->zones.count; i++) {
         const struct zone *zone = &o->zones.items[i];
         const struct dns_answer *answer = state->questions[i] ? dns_harvest(state->questions[i], state->deadline) : NULL;
@@ -103,11 +120,13 @@ static struct finding whitelist_mail(struct context *c)
         if (!answer)
             continue;
         said = zone_judge(c->arena, zone, answer, &why);
-        health_seen(zone, ip_text(c->arena, s->peer.ip), said, answer->took_ms);
+        if (!state->counted)
+            health_seen(zone, ip_text(c->arena, s->peer.ip), said, answer->took_ms);
         if (said == ZONE_LISTED && health_trusts(zone))
-            return grant(c, &s->is_whitelisted,
-                         arena_printf(c->arena, STR_FMT "=" STR_FMT, STR_ARG(zone->shown), STR_ARG(why)));
+            return grant_client(c, state,
+                                arena_printf(c->arena, STR_FMT "=" STR_FMT, STR_ARG(zone->shown), STR_ARG(why)));
     }
+    state->counted = true;
     return NO_OPINION;
 }
 

@@ -15,6 +15,10 @@
 #define CLIENTS_LEAST 30          /* distinct, before the breaker says anything */
 #define TRIPPED_MS (60 * 60 * 1000LL)
 #define WARN_EVERY_MS (60 * 60 * 1000LL)
+#define CLIENTS_WITHOUT_EXCEPTION 100
+#define SAMPLES_LEAST 1000         /* answers, until what a list usually lists is known */
+#define SAMPLES_KEPT 20000
+#define TIMES_KEPT 1000
 
 const char *const zone_health_names[] = {"unknown", "trusted", "suspended", "tripped", NULL};
 
@@ -30,7 +34,7 @@ struct state {
     int64_t since_wall, since, warned;
     uint64_t asked, listed, unsure;
     double mean_ms, mean_listed;
-    uint64_t samples;             /* behind mean_listed */
+    uint64_t timed, samples;      /* behind mean_ms, mean_listed */
     struct seen_client clients[CLIENTS_MOST];
     unsigned client_count, next;  /* a ring */
 };
@@ -40,6 +44,7 @@ static struct {
     struct state *items[ZONES_MOST];
     size_t count;
     bool watched;
+    void (*on_turn)(void);
 } registry = {.lock = PTHREAD_MUTEX_INITIALIZER};
 
 /* state_of - under the lock; NULL when there are too many lists. */
@@ -70,9 +75,13 @@ static void turn(struct state *s, enum zone_health health, const char *why)
     bool changed = s->health != health;
 
     if (changed) {
+        if (s->health == ZONE_SUSPENDED)
+            s->client_count = s->next = 0; /* what a broken list said of them is not held against a repaired one */
         s->health = health;
         s->since_wall = clock_wall_ms();
         s->since = now;
+        if (registry.on_turn)
+            registry.on_turn();
     }
     snprintf(s->why, sizeof s->why, "%s", why);
     if (health == ZONE_TRUSTED) {
@@ -90,10 +99,8 @@ bool health_trusts(const struct zone *zone)
 
     pthread_mutex_lock(&registry.lock);
     if (registry.watched) {
-        struct state *s = state_of(zone);
+        const struct state *s = state_of(zone);
 
-        if (s && s->health == ZONE_TRIPPED && clock_ms() - s->since >= TRIPPED_MS)
-            turn(s, ZONE_TRUSTED, "an hour has passed since it listed unusually many clients");
         trusted = s && s->health == ZONE_TRUSTED;
     }
     pthread_mutex_unlock(&registry.lock);
@@ -140,20 +147,60 @@ static unsigned remember(struct state *s, uint64_t hash, bool is_listed, unsigne
     return recent;
 }
 
-/* A list that begins to list everybody (an expired domain, a broken mirror) lists far more than it used to. What it
- * usually lists is learned also while it is tripped, so a server that hears mostly from bots trips it once at most. */
-static void breaker(struct state *s, unsigned recent, unsigned listed)
+/* is_unusual - a list that begins to list everybody (an expired domain, a broken mirror) lists far more than it used to;
+ * one that lists every single client is not believed whatever it used to do. */
+static bool is_unusual(const struct state *s, unsigned recent, unsigned listed)
 {
-    double limit = s->samples >= 1000 ? s->mean_listed * 5 : 0;
+    double limit = s->samples >= SAMPLES_LEAST ? s->mean_listed * 5 : 0;
 
     if (limit < 0.5)
         limit = 0.5;
-    if (s->health == ZONE_TRUSTED && recent >= CLIENTS_LEAST && listed > limit * recent) {
-        char why[128];
+    return recent >= CLIENTS_LEAST &&
+           (listed > limit * recent || (listed == recent && recent >= CLIENTS_WITHOUT_EXCEPTION));
+}
 
-        snprintf(why, sizeof why, "it lists %u of the last %u clients", listed, recent);
+/* breaker - a tripped list stays so for an hour, and then for as long as it lists unusually many. */
+static void breaker(struct state *s, unsigned recent, unsigned listed)
+{
+    bool unusual = is_unusual(s, recent, listed);
+    char why[128];
+
+    snprintf(why, sizeof why, "it lists %u of the last %u clients", listed, recent);
+    if (unusual && (s->health == ZONE_TRUSTED || s->health == ZONE_TRIPPED))
         turn(s, ZONE_TRIPPED, why);
+    else if (s->health == ZONE_TRIPPED && clock_ms() - s->since >= TRIPPED_MS)
+        turn(s, ZONE_TRUSTED, why);
+}
+
+/* learn - what the list usually lists. Until that is known also while it is tripped, so that a server which hears mostly
+ * from bots trips it once; afterwards not, or a list that went wrong would become usual. */
+static void learn(struct state *s, bool is_listed)
+{
+    bool trusted = !registry.watched || s->health == ZONE_TRUSTED;
+
+    if (!trusted && (s->health != ZONE_TRIPPED || s->samples >= SAMPLES_LEAST))
+        return;
+    s->samples++;
+    s->mean_listed += (is_listed - s->mean_listed) / (double)(s->samples < SAMPLES_KEPT ? s->samples : SAMPLES_KEPT);
+}
+
+static void count_answer(struct state *s, struct str whom, enum zone_said said, int64_t took_ms)
+{
+    unsigned listed, recent;
+
+    s->asked++;
+    if (took_ms > 0) { /* not from the cache */
+        s->timed++;
+        s->mean_ms += ((double)took_ms - s->mean_ms) / (double)(s->timed < TIMES_KEPT ? s->timed : TIMES_KEPT);
     }
+    if (said == ZONE_UNSURE) {
+        s->unsure++;
+        return;
+    }
+    s->listed += said == ZONE_LISTED;
+    recent = remember(s, hash_of(whom), said == ZONE_LISTED, &listed);
+    breaker(s, recent, listed);
+    learn(s, said == ZONE_LISTED);
 }
 
 void health_seen(const struct zone *zone, struct str whom, enum zone_said said, int64_t took_ms)
@@ -162,21 +209,8 @@ void health_seen(const struct zone *zone, struct str whom, enum zone_said said, 
 
     pthread_mutex_lock(&registry.lock);
     s = state_of(zone);
-    if (s) {
-        unsigned listed, recent;
-
-        s->asked++;
-        s->mean_ms += ((double)took_ms - s->mean_ms) / (s->asked < 1000 ? (double)s->asked : 1000);
-        if (said == ZONE_UNSURE) {
-            s->unsure++;
-        } else {
-            s->listed += said == ZONE_LISTED;
-            recent = remember(s, hash_of(whom), said == ZONE_LISTED, &listed);
-            breaker(s, recent, listed);
-            s->samples++;
-            s->mean_listed += ((said == ZONE_LISTED) - s->mean_listed) / (s->samples < 20000 ? (double)s->samples : 20000);
-        }
-    }
+    if (s)
+        count_answer(s, whom, said, took_ms);
     pthread_mutex_unlock(&registry.lock);
 }
 
@@ -184,32 +218,39 @@ void health_seen(const struct zone *zone, struct str whom, enum zone_said said, 
 static enum zone_health verdict_of_test(struct arena *a, const struct zone *zone, int64_t timeout_ms, struct str *why)
 {
     int64_t deadline = clock_ms() + timeout_ms;
-    struct str yes, no, code;
+    struct str yes, no, yes_code, no_code;
     struct dns_question *q_yes, *q_no;
     const struct dns_answer *listed, *unlisted;
+    enum zone_said said_yes, said_no;
 
     zone_test_points(a, zone, &yes, &no);
     q_yes = dns_ask(a, NULL, yes, DNS_A);
     q_no = dns_ask(a, NULL, no, DNS_A);
     listed = dns_harvest(q_yes, deadline);
     unlisted = dns_harvest(q_no, deadline);
-    if (unlisted->status == DNS_OK) {
-        *why = arena_printf(a, "it lists its negative test point (" STR_FMT "): it lists everybody", STR_ARG(no));
+    said_yes = zone_judge_test(a, listed, &yes_code);
+    said_no = zone_judge_test(a, unlisted, &no_code);
+    if (said_no == ZONE_LISTED) {
+        *why = arena_printf(a, "it lists its negative test point (" STR_FMT "): it lists everybody",
+                            STR_ARG(zone_shown(a, zone, no)));
         return ZONE_SUSPENDED;
     }
-    if (listed->status == DNS_FAIL || unlisted->status == DNS_FAIL) {
-        *why = arena_printf(a, "its test points cannot be asked: %s",
-                            listed->status == DNS_FAIL ? listed->why : unlisted->why);
+    if ((listed->status == DNS_OK && said_yes == ZONE_UNSURE) || unlisted->status == DNS_OK) {
+        *why = arena_printf(a, "it answers its test points with " STR_FMT ": it refuses us",
+                            STR_ARG(yes_code.n ? yes_code : no_code));
+        return ZONE_SUSPENDED;
+    }
+    if (said_yes == ZONE_UNSURE || said_no == ZONE_UNSURE) {
+        *why = arena_printf(a, "its test points cannot be asked: " STR_FMT,
+                            STR_ARG(said_yes == ZONE_UNSURE ? yes_code : no_code));
         return ZONE_UNKNOWN;
     }
-    if (zone_judge(a, zone, listed, &code) == ZONE_LISTED) {
+    if (said_yes == ZONE_LISTED) {
         *why = STR("its test points are right");
         return ZONE_TRUSTED;
     }
-    if (code.n)
-        *why = arena_printf(a, "it answers its test point with " STR_FMT ": it refuses us", STR_ARG(code));
-    else
-        *why = arena_printf(a, "it does not list its test point (" STR_FMT "): stale or gone", STR_ARG(yes));
+    *why = arena_printf(a, "it does not list its test point (" STR_FMT "): stale or gone",
+                        STR_ARG(zone_shown(a, zone, yes)));
     return ZONE_SUSPENDED;
 }
 
@@ -246,7 +287,7 @@ size_t health_list(struct arena *a, struct zone_status **list)
         (*list)[i] = (struct zone_status){
             .name = str_dup(a, str_of(s->shown)), .health = s->health, .why = str_dup(a, str_of(s->why)),
             .since_ms = s->since_wall, .asked = s->asked, .listed = s->listed, .unsure = s->unsure,
-            .mean_ms = s->mean_ms, .mean_listed = s->mean_listed,
+            .mean_ms = s->mean_ms, .mean_listed = s->mean_listed, .samples = s->samples,
         };
     }
     pthread_mutex_unlock(&registry.lock);
@@ -257,6 +298,13 @@ void health_require(bool required)
 {
     pthread_mutex_lock(&registry.lock);
     registry.watched = required;
+    pthread_mutex_unlock(&registry.lock);
+}
+
+void health_on_turn(void (*call)(void))
+{
+    pthread_mutex_lock(&registry.lock);
+    registry.on_turn = call;
     pthread_mutex_unlock(&registry.lock);
 }
 

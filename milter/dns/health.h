@@ -2,8 +2,8 @@
  *
  *            unknown ──test points right──▶ trusted ──test points wrong──▶ suspended (tested again every 30 minutes)
  *                                             │  ▲
- *              lists more than half of 30     │  │ an hour later
- *              clients, and that is unusual   ▼  │
+ *              lists more than half of 30     │  │ an hour later, when it does
+ *              clients, and that is unusual   ▼  │ so no more
  *                                           tripped (asked and counted, not judged by)
  *
  * The daemon tests every list at start and every 30 minutes; a list that is not trusted never decides anything. Where
@@ -35,6 +35,7 @@ struct zone_status {
     int64_t since_ms;      /* clock_wall_ms() */
     uint64_t asked, listed, unsure;
     double mean_ms, mean_listed; /* latency; share of listed clients */
+    uint64_t samples;            /* behind that share */
 };
 
 size_t health_list(struct arena *a, struct zone_status **list);

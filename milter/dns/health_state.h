@@ -5,6 +5,7 @@
 #include "health.h"
 
 void health_require(bool required); /* whether lists must earn their trust */
+void health_on_turn(void (*call)(void)); /* when a list's state changes; it must not call health.c */
 void health_remember(struct str name, double mean_listed, uint64_t samples); /* from an earlier life */
 
 #endif

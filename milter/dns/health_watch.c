@@ -20,17 +20,17 @@ static struct {
     pthread_mutex_t lock;
     pthread_cond_t bell;
     pthread_t thread;
-    bool running, stop, again;
+    bool running, stop, again, turned;
     size_t (*zones)(struct arena *, const struct zone ***);
     char path[4096];
 } watch = {.lock = PTHREAD_MUTEX_INITIALIZER};
 
 static json_t *status_json(const struct zone_status *s)
 {
-    return json_pack("{s:s%, s:s, s:s%, s:I, s:I, s:I, s:I, s:f, s:f}", "zone", s->name.p, s->name.n, "state",
+    return json_pack("{s:s%, s:s, s:s%, s:I, s:I, s:I, s:I, s:f, s:f, s:I}", "zone", s->name.p, s->name.n, "state",
                      zone_health_names[s->health], "why", s->why.p, s->why.n, "since", (json_int_t)s->since_ms, "asked",
                      (json_int_t)s->asked, "listed", (json_int_t)s->listed, "unsure", (json_int_t)s->unsure, "mean_ms",
-                     s->mean_ms, "mean_listed", s->mean_listed);
+                     s->mean_ms, "mean_listed", s->mean_listed, "samples", (json_int_t)s->samples);
 }
 
 /* write_file - all at once: written beside, then renamed. A failure costs the audit, not the mail. */
@@ -65,10 +65,10 @@ static void read_file(void)
     json_array_foreach(all, i, one) {
         const char *name = json_string_value(json_object_get(one, "zone"));
         double mean = json_number_value(json_object_get(one, "mean_listed"));
-        json_int_t asked = json_integer_value(json_object_get(one, "asked"));
+        json_int_t samples = json_integer_value(json_object_get(one, "samples"));
 
-        if (name && name[0] != '*' && mean >= 0 && mean <= 1 && asked > 0)
-            health_remember(str_of(name), mean, (uint64_t)asked);
+        if (name && name[0] != '*' && mean >= 0 && mean <= 1 && samples > 0)
+            health_remember(str_of(name), mean, (uint64_t)samples);
     }
     json_decref(all);
 }
@@ -81,6 +81,13 @@ static bool test_all(void)
     size_t count = watch.zones(a, &list);
     bool known = true;
 
+    for (size_t i = 0; i < count; i++) { /* all at once, so that one dead list does not delay the others */
+        struct str listed, unlisted;
+
+        zone_test_points(a, list[i], &listed, &unlisted);
+        dns_ask(a, NULL, listed, DNS_A);
+        dns_ask(a, NULL, unlisted, DNS_A);
+    }
     for (size_t i = 0; i < count; i++)
         known = health_test(list[i], TEST_TIMEOUT_MS) != ZONE_UNKNOWN && known;
     arena_free(&a);
@@ -104,7 +111,8 @@ static void *run(void *unused)
             pthread_mutex_lock(&watch.lock);
             continue;
         }
-        if (now >= file_at) {
+        if (watch.turned || now >= file_at) {
+            watch.turned = false;
             pthread_mutex_unlock(&watch.lock);
             write_file();
             file_at = clock_ms() + FILE_EVERY_MS;
@@ -120,6 +128,19 @@ static void *run(void *unused)
     return unused;
 }
 
+static void ring(bool *flag)
+{
+    pthread_mutex_lock(&watch.lock);
+    *flag = true;
+    pthread_cond_signal(&watch.bell);
+    pthread_mutex_unlock(&watch.lock);
+}
+
+static void turned(void)
+{
+    ring(&watch.turned);
+}
+
 void health_watch_start(size_t (*zones)(struct arena *a, const struct zone ***list), struct str state_dir)
 {
     pthread_condattr_t attr;
@@ -132,17 +153,10 @@ void health_watch_start(size_t (*zones)(struct arena *a, const struct zone ***li
     pthread_condattr_destroy(&attr);
     read_file();
     health_require(true);
+    health_on_turn(turned);
     watch.running = pthread_create(&watch.thread, NULL, run, NULL) == 0;
     if (!watch.running)
         log_error("the lists cannot be watched: no thread; none of them is used");
-}
-
-static void ring(bool *flag)
-{
-    pthread_mutex_lock(&watch.lock);
-    *flag = true;
-    pthread_cond_signal(&watch.bell);
-    pthread_mutex_unlock(&watch.lock);
 }
 
 void health_watch_again(void)

@@ -32,7 +32,7 @@ struct peer_names {
 /* peer_names_ask - begin, never wait; the memory lives in the arena. */
 struct peer_names *peer_names_ask(struct arena *a, struct dns_budget *budget, struct ip ip);
 
-/* peer_names_harvest - wait until the deadline at most. Unsure is not final: a later harvest may know more. */
+/* peer_names_harvest - wait until the deadline at most. */
 const struct peer_names *peer_names_harvest(struct arena *a, struct dns_budget *budget, struct peer_names *names,
                                             int64_t deadline);
 

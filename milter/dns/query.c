@@ -34,6 +34,7 @@ struct attempt {
     struct upstream *upstream;
     int64_t sent;
     bool tcp;
+    bool fresh; /* counts in the server's window */
 };
 
 struct query {
@@ -102,6 +103,15 @@ static void list_add(struct list *list, struct query *q)
     *(q->after ? &q->after->before : &list->last) = q;
 }
 
+static void list_put_first(struct list *list, struct query *q)
+{
+    list_remove(q);
+    q->list = list;
+    q->after = list->first;
+    *(q->after ? &q->after->before : &list->last) = q;
+    list->first = q;
+}
+
 /* ---- answers ---- */
 
 static uint16_t random_id(void)
@@ -114,10 +124,25 @@ static uint16_t random_id(void)
     return own.ids[--own.ids_left];
 }
 
+static void attempt_stale(struct attempt *at)
+{
+    at->upstream->fresh -= at->fresh;
+    at->fresh = false;
+}
+
+/* query_stale - its attempts are no longer waited for, or not so much that others should not be sent. */
+static void query_stale(struct query *q)
+{
+    for (unsigned i = 0; i < q->sends; i++)
+        if (q->attempt[i].fresh)
+            attempt_stale(&q->attempt[i]);
+}
+
 static void query_finish(struct query *q, const struct dns_answer *answer)
 {
     int64_t now = clock_ms();
 
+    query_stale(q);
     cache_answer(q->entry, answer, now, now);
     entry_drop(q->entry);
     q->entry = NULL;
@@ -250,6 +275,8 @@ static void attempt_done(void *arg, int status, int timeouts, unsigned char *abu
     (void)timeouts;
     q->open--;
     (at->tcp ? &u->tcp : &u->udp)->open--;
+    if (at->fresh)
+        attempt_stale(at);
     if (is_choked(at, status, reason)) {
         own.choked = true;
         return;
@@ -273,7 +300,8 @@ static bool query_send(struct query *q, struct upstream *u, int64_t now)
     uint8_t packet[DNS_ASK_MOST];
     size_t n = packet_ask(packet, random_id(), q->entry->name, q->entry->type, !u->plain);
 
-    *at = (struct attempt){q, u, now, q->tcp};
+    *at = (struct attempt){q, u, now, q->tcp, !q->tcp};
+    u->fresh += at->fresh;
     q->sends++;
     q->open++;
     q->tries[index_of(u)]++;
@@ -334,6 +362,14 @@ static void query_nobody(struct query *q, int64_t now)
     }
 }
 
+/* query_silence - nothing came until now. */
+static void query_silence(struct query *q, int64_t now)
+{
+    query_stale(q);
+    if (upstream_is_doubted(q->last, now))
+        upstream_probe(q->last, random_id(), now);
+}
+
 /* query_step - it is new, due, or has to ask again. */
 static void query_step(struct query *q, int64_t now)
 {
@@ -353,8 +389,8 @@ static void query_step(struct query *q, int64_t now)
         q->tcp = q->closing = false;
         q->set = own.set_serial;
     }
-    if (!again && q->last && upstream_is_doubted(q->last, now))
-        upstream_probe(q->last, random_id(), now);
+    if (!again && q->last)
+        query_silence(q, now);
     u = query_choose(q, now);
     if (!u) {
         query_nobody(q, now);
@@ -366,10 +402,15 @@ static void query_step(struct query *q, int64_t now)
     }
     if (q->sends == 0)
         query_beside(q, u, now);
-    if (q->entry && q->attempts < ATTEMPTS_MOST && q->sends < SENDS_MOST && !own.choked)
-        q->attempts += query_send(q, u, now);
-    if (q->entry && own.choked)
-        query_again(q);
+    if (q->entry && q->attempts < ATTEMPTS_MOST && q->sends < SENDS_MOST) {
+        own.choked |= !upstream_has_room(u, now);
+        if (!own.choked)
+            q->attempts += query_send(q, u, now);
+        if (own.choked && q->entry) {
+            q->again = true;
+            list_put_first(&own.ready, q);
+        }
+    }
     if (!q->entry || q->list)
         return; /* answered, or put where it belongs, before ares_send returned */
     q->due = q->attempts < ATTEMPTS_MOST ? now + retry_ms(q->attempts, own.set->timeout_ms) : q->ends;
@@ -468,7 +509,7 @@ void queries_work(void)
     }
     own.choked = false;
     for (unsigned i = 0; i <= ATTEMPTS_MOST; i++)
-        while (own.waiting[i].first && own.waiting[i].first->due <= now && !own.choked)
+        while (own.waiting[i].first && own.waiting[i].first->due <= now)
             query_step(own.waiting[i].first, now);
     for (unsigned i = 0; i < BURST_MOST && own.ready.first && !own.choked; i++)
         query_step(own.ready.first, now);

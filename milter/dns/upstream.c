@@ -10,6 +10,8 @@
 #define MISSED_MOST 3
 #define DOUBT_MOST_MS 1000
 #define PROBE_EACH_MS 1000
+#define WINDOW 200      /* packets; a socket's usual buffer of 208 KiB holds 277 small ones */
+#define PACED_EACH_MS 20
 #define RECEIVE_BUFFER (1024 * 1024)
 #define UDP_MOST 4096 /* larger than what we say with EDNS, for servers that do not care */
 
@@ -168,6 +170,16 @@ void upstream_probe(struct upstream *u, uint16_t id, int64_t now)
 bool upstream_is_doubted(const struct upstream *u, int64_t now)
 {
     return u->silent_since && now - u->silent_since >= u->doubt_ms;
+}
+
+bool upstream_has_room(struct upstream *u, int64_t now)
+{
+    if (u->fresh < WINDOW)
+        return true;
+    if (u->paced_at != now)
+        u->paced = 0;
+    u->paced_at = now;
+    return u->paced++ < PACED_EACH_MS;
 }
 
 /* tell - say that a server died or came back. */

@@ -33,6 +33,9 @@ struct upstream {
     struct server server;
     struct channel udp, tcp;
     int64_t doubt_ms;      /* silence after which it is doubted */
+    unsigned fresh;        /* packets on their way that were not given up for lost */
+    int64_t paced_at;      /* beyond the window: so many in this millisecond */
+    unsigned paced;
     bool plain;            /* it does not know EDNS */
     bool dead;
     int64_t silent_since;  /* the oldest question since its last answer; 0: none */
@@ -59,6 +62,10 @@ void upstream_send(struct upstream *u, bool tcp, const uint8_t *packet, size_t n
                    void *arg);
 void upstream_probe(struct upstream *u, uint16_t id, int64_t now); /* at most one a second */
 bool upstream_is_doubted(const struct upstream *u, int64_t now);
+
+/* upstream_has_room - whether it may be sent one more now. Beyond what a server's socket usually takes at once, packets are
+ * sent one after the other: each that overflows it would cost a second. */
+bool upstream_has_room(struct upstream *u, int64_t now);
 
 void upstream_heard(struct upstream *u);
 void upstream_missed(struct upstream *u, uint64_t serial, int64_t sent, int64_t now); /* a question timed out */

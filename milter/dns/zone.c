@@ -281,6 +281,52 @@ enum zone_said zone_judge(struct arena *a, const struct zone *zone, const struct
     return said;
 }
 
+enum zone_said zone_judge_test(struct arena *a, const struct dns_answer *answer, struct str *why)
+{
+    *why = STR_NONE;
+    if (answer->status == DNS_FAIL) {
+        *why = str_of(answer->why);
+        return ZONE_UNSURE;
+    }
+    if (answer->status != DNS_OK)
+        return ZONE_CLEAN;
+    for (size_t i = 0; i < answer->count; i++)
+        if (refuses(answer->records[i].ip.b + 12)) {
+            *why = ip_text(a, answer->records[i].ip);
+            return ZONE_UNSURE;
+        }
+    return ZONE_LISTED;
+}
+
+struct str zone_text(struct arena *a, const struct zone *zone, struct ip ip)
+{
+    struct buf b = buf_in(a);
+    struct str text = zone->text;
+
+    buf_add(&b, STR_NONE);
+    while (text.n) {
+        size_t at = str_find(text, '%');
+
+        buf_add(&b, str_slice(text, 0, at));
+        text = str_slice(text, at, text.n);
+        if (str_starts_nocase(text, STR("%IP%"))) {
+            buf_add(&b, ip_text(a, ip));
+            text = str_slice(text, 4, text.n);
+        } else if (text.n) {
+            buf_addc(&b, '%');
+            text = str_slice(text, 1, text.n);
+        }
+    }
+    return buf_str(&b);
+}
+
+struct str zone_shown(struct arena *a, const struct zone *zone, struct str name)
+{
+    if (!str_ends_nocase(name, zone->name))
+        return name;
+    return arena_printf(a, STR_FMT STR_FMT, STR_ARG(str_slice(name, 0, name.n - zone->name.n)), STR_ARG(zone->shown));
+}
+
 void zone_test_points(struct arena *a, const struct zone *zone, struct str *listed, struct str *unlisted)
 {
     const char *yes = zone->kind == ZONE_OF_CLIENTS ? "2.0.0.127" : "test";

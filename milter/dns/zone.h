@@ -58,6 +58,16 @@ struct str zone_name_name(struct arena *a, const struct zone *zone, struct str d
 /* zone_judge - what the answer says; *why is a code ("127.0.0.2") or the reason of unsure. */
 enum zone_said zone_judge(struct arena *a, const struct zone *zone, const struct dns_answer *answer, struct str *why);
 
+/* zone_judge_test - the same for a test point, where any code of a list counts, also one that is not to be a listing
+ * here: the administrator's codes say what is done, not what is right. */
+enum zone_said zone_judge_test(struct arena *a, const struct dns_answer *answer, struct str *why);
+
+/* zone_text - what the administrator wants the client to be told, with its address for %IP%; empty: nothing. */
+struct str zone_text(struct arena *a, const struct zone *zone, struct ip ip);
+
+/* zone_shown - a name below the list, or its own, with an access key hidden. */
+struct str zone_shown(struct arena *a, const struct zone *zone, struct str name);
+
 /* zone_test_points - names that must, and must not, be listed (RFC 5782, 5, or the list's own); empty: no such test. */
 void zone_test_points(struct arena *a, const struct zone *zone, struct str *listed, struct str *unlisted);
 

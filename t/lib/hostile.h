@@ -10,7 +10,8 @@ extern bool hostile_failed;
 
 void complain(const char *what);
 
-/* begin - a negotiated session, or a complaint. dial_only - a connection, nothing said. end - close our half and read until the filter closes the other. */
+/* begin - a negotiated session, or a complaint. dial_only - a connection, nothing said. end - close our half and read
+ * until the filter closes the other. */
 bool begin(struct wire *w);
 bool dial_only(struct wire *w);
 void end(struct wire *w);

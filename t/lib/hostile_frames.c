@@ -270,8 +270,8 @@ void case_macros(void)
 {
     static const struct bytes bodies[] = {
         BYTES(""), BYTES("C"), BYTES("Cname"), BYTES("Cname\0value\0cut"), BYTES("C\0\0\0\0"), BYTES("?x\0y\0"),
-        BYTES("\0"), BYTES("\xff" "x\0y\0"), BYTES("M{auth_authen\0x\0"), BYTES("M{}\0x\0"), BYTES("M{auth_authen}\0\0"),
-        BYTES("M{daemon_port}\0" "99999999999999\0"), BYTES("C{daemon_port}\0-1\0"),
+        BYTES("\0"), BYTES("\xff" "x\0y\0"), BYTES("M{auth_authen\0x\0"), BYTES("M{}\0x\0"),
+        BYTES("M{auth_authen}\0\0"), BYTES("M{daemon_port}\0" "99999999999999\0"), BYTES("C{daemon_port}\0-1\0"),
         BYTES("C{daemon_port}\0" "465 587\0"), BYTES("C{client_addr}\0IPv6:\0"),
     };
     char *big = calloc(64999, 1);

@@ -100,6 +100,7 @@ static void test_split(void)
         {STR(": a\r\n"), STR("|: a\r\n")},
         {STR("N\xc3\xa4me: a\r\n"), STR("|N\xc3\xa4me: a\r\n")},
         {STR("A\0B: a\r\n"), STR("|A\0B: a\r\n")},
+        {STR("A\x7f: a\r\n"), STR("|A\x7f: a\r\n")},
         {STR("From: a\0b\r\n\r\n"), STR("From= a\0b;|")},
         {STR("From: a\rb\r\n\r\n"), STR("From= a\rb;|")},
         {STR("From: a\r\r\n\r\nbody"), STR("From= a\r;|body")},

@@ -85,6 +85,7 @@ static const struct row malformed[] = {
     ROW("joe@z )", false, "joe@z\n"),
     ROW("<joe@z", false, "joe@z\n"),
     ROW("joe@z>", false, "joe@z\n"),
+    ROW(">joe@z", false, "joe@z\n"),
     ROW("a@[192.0.2.1", false, "a\na@192.0.2.1\n"),
     ROW("a@[b, c@d ]", false, "a@[b,c@d]\na@b\nc@d\n"),
     ROW("[JIRA] Joe <joe@z>", false, "joe@z\n"),

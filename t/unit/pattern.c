@@ -167,6 +167,21 @@ static void test_regexes(void)
     }
 }
 
+static void test_long_regex(void)
+{
+    struct pattern_list list = {0};
+    struct str error = STR_NONE;
+    char entry[5000];
+
+    memset(entry, 'a', sizeof entry);
+    entry[0] = entry[4097] = '/';
+    ok(pattern_add(arena, &list, PATTERN_HOSTS, false, (struct str){entry, 4098}, &error), "a regex of 4096 bytes");
+    entry[4097] = 'a';
+    entry[4098] = '/';
+    ok(!pattern_add(arena, &list, PATTERN_HOSTS, false, (struct str){entry, 4099}, &error), "4097 are too many");
+    is_str(error, STR("is a regular expression of more than 4096 bytes"), "and why");
+}
+
 static void test_errors(void)
 {
     static const struct {
@@ -360,6 +375,7 @@ int main(void)
     test_bare();
     test_hosts();
     test_regexes();
+    test_long_regex();
     test_errors();
     test_catastrophes();
     test_limit();
