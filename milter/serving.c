@@ -37,6 +37,7 @@
 #define NUDGE_AGAIN_US 20000
 #define NUDGE_COMPLAIN_MS 60000
 #define DRAIN_LOOK_MS 250       /* between two counts of the open sessions */
+#define STALL_LOOK_MS 500
 #define TRIM_EVERY_MS 10000
 #define TRIM_CPU_MS 20          /* an idle process has nothing to give back */
 
@@ -237,6 +238,15 @@ static void reload(void)
     arena_free(&problems.arena);
 }
 
+/* look_after_workers - a peer that sent half of a frame holds a worker inside libmilter, where nobody tells us that it
+ * waits; some of them, and nobody is left for the others until libmilter has a reason to start one more. */
+static void look_after_workers(void)
+{
+    if (listener_sessions(serving.listener) > 0)
+        knock();
+    give_back();
+}
+
 /* obey - what the supervisor wrote. False when it is gone. */
 static bool obey(void)
 {
@@ -262,14 +272,14 @@ static void *control_main(void *unused)
 
     (void)unused;
     for (;;) {
-        if (poll(&p, 1, atomic_load(&serving.draining) ? DRAIN_LOOK_MS : TRIM_EVERY_MS) > 0 && !obey()) {
+        if (poll(&p, 1, atomic_load(&serving.draining) ? DRAIN_LOOK_MS : STALL_LOOK_MS) > 0 && !obey()) {
             p.fd = -1; /* poll() takes no notice of it */
             drain_begin(false);
         }
         if (atomic_load(&serving.draining))
             drain_look();
         else
-            give_back();
+            look_after_workers();
     }
     return NULL;
 }

@@ -121,6 +121,8 @@ bool clock_parse_rfc3339(struct str text, int64_t *wall_ms)
             part[k] = part[k] * 10 + (text.p[i] - '0');
         }
     }
+    if (part[1] < 1 || part[1] > 12 || part[2] < 1 || part[2] > 31 || part[3] > 23 || part[4] > 59 || part[5] > 60)
+        return false;
     tm.tm_year = (int)part[0] - 1900;
     tm.tm_mon = (int)part[1] - 1;
     tm.tm_mday = (int)part[2];

@@ -87,7 +87,8 @@ static unsigned distance(struct str a, struct str b)
                 best = last[j] + 1;
             if (now[j - 1] + 1 < best)
                 best = now[j - 1] + 1;
-            if (i > 1 && j > 1 && a.p[i - 1] == b.p[j - 2] && a.p[i - 2] == b.p[j - 1] && older[j - 2] + 1 < best)
+            if (i > 1 && j > 1 && str_is_nocase(str_slice(a, i - 1, i), str_slice(b, j - 2, j - 1)) &&
+                str_is_nocase(str_slice(a, i - 2, i - 1), str_slice(b, j - 1, j)) && older[j - 2] + 1 < best)
                 best = older[j - 2] + 1;
             now[j] = best;
         }

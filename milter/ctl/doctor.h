@@ -40,8 +40,8 @@ void doctor_says(struct doctor *d, enum doctor_level level, const char *check, c
 void doctor_sound(struct doctor *d, size_t before, const char *check, const struct postfix_service *service,
                   const char *text);
 
-/* remedy_set - the command that sets NAME where it is wrong: in the service's own options if it overrides NAME there, else
- * in main.cf. Empty when the command cannot be written (blanks in a service's option): the text must do. */
+/* remedy_set - the command that sets NAME where it is wrong: in the service's own options if it overrides NAME there,
+ * else in main.cf. Empty when the command cannot be written (blanks in a service's option): the text must do. */
 struct str remedy_set(struct doctor *d, const struct postfix_service *service, const char *name, struct str value);
 
 /* The checks, by file. */

@@ -132,7 +132,8 @@ static void check_table(struct doctor *d, const struct postfix_service *s, const
     const char *why;
 
     if (!str_is(type, STR("regexp")) && !str_is(type, STR("pcre"))) {
-        doctor_says(d, DOCTOR_NOTE, "edits", s, STR_NONE, "%s: " STR_FMT " was not looked into", parameter, STR_ARG(table));
+        doctor_says(d, DOCTOR_NOTE, "edits", s, STR_NONE, "%s: " STR_FMT " was not looked into", parameter,
+                    STR_ARG(table));
         return;
     }
     if (name.n >= 2 && name.p[0] == '{') {
@@ -140,8 +141,8 @@ static void check_table(struct doctor *d, const struct postfix_service *s, const
     } else if (read_table(d->arena, name, &text, &why)) {
         found = read_rules(d->arena, text);
     } else {
-        doctor_says(d, DOCTOR_NOTE, "edits", s, STR_NONE, "%s: " STR_FMT " cannot be read: %s", parameter, STR_ARG(name),
-                    why);
+        doctor_says(d, DOCTOR_NOTE, "edits", s, STR_NONE, "%s: " STR_FMT " cannot be read: %s", parameter,
+                    STR_ARG(name), why);
         return;
     }
     if (found.count)
@@ -152,7 +153,8 @@ static void check_table(struct doctor *d, const struct postfix_service *s, const
                     STR_ARG(found.action), found.count > 1 ? ", and more below" : "", consequence);
 }
 
-static void check_tables(struct doctor *d, const struct postfix_service *s, const char *parameter, const char *consequence)
+static void check_tables(struct doctor *d, const struct postfix_service *s, const char *parameter,
+                         const char *consequence)
 {
     struct str list = postfix_value(&d->postfix, s, parameter), table;
 
@@ -178,8 +180,9 @@ static void check_smtp_client(struct doctor *d, const struct postfix_service *s)
     if (value.n)
         doctor_says(d, DOCTOR_WARNING, "edits", postfix_overrides(s, "smtp_generic_maps") ? s : NULL,
                     remedy_set(d, s, "smtp_generic_maps", STR_NONE),
-                    "smtp_generic_maps is " STR_FMT ": it rewrites From and To after the filter, which breaks the signature "
-                    "made here", STR_ARG(value));
+                    "smtp_generic_maps is " STR_FMT ": it rewrites From and To after the filter, which breaks the "
+                    "signature made here",
+                    STR_ARG(value));
 }
 
 static void check_parameters(struct doctor *d)
@@ -188,8 +191,8 @@ static void check_parameters(struct doctor *d)
 
     if (postfix_is_yes(value))
         doctor_says(d, DOCTOR_WARNING, "edits", NULL, remedy_set(d, NULL, "always_add_missing_headers", STR("no")),
-                    "always_add_missing_headers is yes: Postfix adds From, Date and Message-ID before the filter looks, so "
-                    "that the policy headers never misses them");
+                    "always_add_missing_headers is yes: Postfix adds From, Date and Message-ID before the filter "
+                    "looks, so that the policy headers never misses them");
     value = postfix_value(&d->postfix, NULL, "remote_header_rewrite_domain");
     if (value.n)
         doctor_says(d, DOCTOR_WARNING, "edits", NULL, remedy_set(d, NULL, "remote_header_rewrite_domain", STR_NONE),
@@ -201,6 +204,8 @@ static void check_dropped(struct doctor *d)
 {
     static const char *const usual[] = {"bcc", "content-length", "resent-bcc", "return-path"};
     struct str list = postfix_value(&d->postfix, NULL, "message_drop_headers"), field;
+    struct str good = STR("bcc, content-length, resent-bcc, return-path");
+    struct str remedy = remedy_set(d, NULL, "message_drop_headers", good);
 
     while (postfix_item(&list, &field)) {
         bool is_usual = false;
@@ -208,9 +213,8 @@ static void check_dropped(struct doctor *d)
         for (size_t i = 0; i < sizeof usual / sizeof *usual; i++)
             is_usual = is_usual || str_is_nocase(field, str_of(usual[i]));
         if (!is_usual)
-            doctor_says(d, DOCTOR_WARNING, "edits", NULL,
-                        remedy_set(d, NULL, "message_drop_headers", STR("bcc, content-length, resent-bcc, return-path")),
-                        "message_drop_headers has " STR_FMT ": it %s", STR_ARG(field), before_us);
+            doctor_says(d, DOCTOR_WARNING, "edits", NULL, remedy, "message_drop_headers has " STR_FMT ": it %s",
+                        STR_ARG(field), before_us);
     }
 }
 

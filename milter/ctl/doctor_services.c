@@ -90,18 +90,23 @@ static void check_neighbour(struct doctor *d, const struct postfix_service *s, s
     const char *redundant = replaced ? "; this filter does its work" : "";
 
     if (other && other->habits & OTHER_OURSELVES)
-        doctor_says(d, DOCTOR_PROBLEM, "order", s, remedy, STR_FMT " is a socket of sme-milter where this configuration does "
-                    "not listen: every message is judged there too, or put off", STR_ARG(item));
+        doctor_says(d, DOCTOR_PROBLEM, "order", s, remedy,
+                    STR_FMT " is a socket of sme-milter where this configuration does not listen: every message is "
+                    "judged there too, or put off",
+                    STR_ARG(item));
     else if (before)
-        doctor_says(d, other ? DOCTOR_PROBLEM : DOCTOR_WARNING, "order", s, remedy, STR_FMT "%s comes before this filter, "
-                    "which must see a message as the client sent it: good signatures fail here %s%s", STR_ARG(item), name,
-                    other ? "after its edits" : "if it edits", redundant);
+        doctor_says(d, other ? DOCTOR_PROBLEM : DOCTOR_WARNING, "order", s, remedy,
+                    STR_FMT "%s comes before this filter, which must see a message as the client sent it: good "
+                    "signatures fail here %s%s",
+                    STR_ARG(item), name, other ? "after its edits" : "if it edits", redundant);
     else if (!other)
-        doctor_says(d, DOCTOR_WARNING, "order", s, STR_NONE, STR_FMT " comes after this filter: if it changes messages, a "
-                    "signature made here breaks", STR_ARG(item));
+        doctor_says(d, DOCTOR_WARNING, "order", s, STR_NONE,
+                    STR_FMT " comes after this filter: if it changes messages, a signature made here breaks",
+                    STR_ARG(item));
     else if (other->habits & OTHER_EDITS)
         doctor_says(d, replaced ? DOCTOR_PROBLEM : DOCTOR_WARNING, "order", s, replaced ? remedy : STR_NONE,
-                    STR_FMT "%s comes after this filter and edits what was signed here%s", STR_ARG(item), name, redundant);
+                    STR_FMT "%s comes after this filter and edits what was signed here%s", STR_ARG(item), name,
+                    redundant);
     else
         doctor_says(d, replaced ? DOCTOR_PROBLEM : DOCTOR_WARNING, "order", s, replaced ? remedy : STR_NONE,
                     STR_FMT "%s comes after this filter and signs: %s", STR_ARG(item), name,
@@ -116,8 +121,10 @@ static void check_order(struct doctor *d, const struct postfix_service *s, const
     struct str remedy = remedy_set(d, s, "smtpd_milters", better);
 
     if (c->copies > 1)
-        doctor_says(d, DOCTOR_PROBLEM, "twice", s, remedy, "the filter is listed %zu times in smtpd_milters: every message "
-                    "is judged, counted and edited as often", c->copies);
+        doctor_says(d, DOCTOR_PROBLEM, "twice", s, remedy,
+                    "the filter is listed %zu times in smtpd_milters: every message is judged, counted and edited as "
+                    "often",
+                    c->copies);
     for (size_t i = 0; postfix_item(&list, &item); i++) {
         struct endpoint e;
 
@@ -129,8 +136,8 @@ static void check_order(struct doctor *d, const struct postfix_service *s, const
 /* ---- how Postfix treats us ---- */
 
 /* milter_value - of milter_NAME, or what the braces around our socket say instead; the remedy to set it to `good`. */
-static struct str milter_value(struct doctor *d, const struct postfix_service *s, const struct chain *c, const char *name,
-                               const char *good, struct str *remedy)
+static struct str milter_value(struct doctor *d, const struct postfix_service *s, const struct chain *c,
+                               const char *name, const char *good, struct str *remedy)
 {
     const char *parameter = arena_printf(d->arena, "milter_%s", name).p;
     struct str value;
@@ -156,8 +163,9 @@ static void check_default_action(struct doctor *d, const struct postfix_service 
         doctor_says(d, DOCTOR_PROBLEM, "default-action", s, remedy,
                     "milter_default_action is reject: while the filter is down, good mail is refused for ever");
     else if (str_is_nocase(value, STR("quarantine")))
-        doctor_says(d, DOCTOR_WARNING, "default-action", s, remedy, "milter_default_action is quarantine: while the filter "
-                    "is down, mail is taken unfiltered and stays in the hold queue until somebody looks (postsuper -H)");
+        doctor_says(d, DOCTOR_WARNING, "default-action", s, remedy,
+                    "milter_default_action is quarantine: while the filter is down, mail is taken unfiltered and "
+                    "stays in the hold queue until somebody looks (postsuper -H)");
     else
         doctor_says(d, DOCTOR_PROBLEM, "default-action", s, remedy, "milter_default_action is " STR_FMT
                     ", which Postfix does not know", STR_ARG(value));
@@ -177,8 +185,10 @@ static void check_timeout(struct doctor *d, const struct postfix_service *s, con
                     "seconds: mail would meet milter_default_action while all is well", name, STR_ARG(value),
                     (long long)((least_ms + 999) / 1000));
     else if (ms > most_ms)
-        doctor_says(d, DOCTOR_WARNING, "timeout", s, remedy, "milter_%s is " STR_FMT ": a client gives up before a filter "
-                    "that hangs is noticed, and may deliver twice", name, STR_ARG(value));
+        doctor_says(d, DOCTOR_WARNING, "timeout", s, remedy,
+                    "milter_%s is " STR_FMT ": a client gives up before a filter that hangs is noticed, and may "
+                    "deliver twice",
+                    name, STR_ARG(value));
 }
 
 /* Clients wait five minutes for the answer to a command, ten for that to the final dot (RFC 5321, 4.5.3.2). */
@@ -244,14 +254,18 @@ static void check_profile(struct doctor *d, const struct postfix_service *s)
         buf_addf(&found, "%s" STR_FMT, found.len ? " or " : "", STR_ARG(d->config->profiles[i].name));
     }
     if (found.len)
-        doctor_says(d, DOCTOR_OK, "profile", s, STR_NONE, "port %ld with {daemon_name} " STR_FMT " has profile " STR_FMT,
-                    port, STR_ARG(name), STR_ARG(buf_str(&found)));
+        doctor_says(d, DOCTOR_OK, "profile", s, STR_NONE,
+                    "port %ld with {daemon_name} " STR_FMT " has profile " STR_FMT, port, STR_ARG(name),
+                    STR_ARG(buf_str(&found)));
     else
         doctor_says(d, DOCTOR_WARNING, "profile", s,
-                    arena_printf(d->arena, "add a profile with port = {%ld} to sme-milter.conf, or one with daemon_name = "
-                                 "{\"" STR_FMT "\"}", port, STR_ARG(str_escaped(d->arena, name))),
-                    "no profile of sme-milter.conf is for port %ld with {daemon_name} " STR_FMT ": its clients are treated "
-                    "as strangers", port, STR_ARG(name));
+                    arena_printf(d->arena,
+                                 "add a profile with port = {%ld} to sme-milter.conf, or one with daemon_name = "
+                                 "{\"" STR_FMT "\"}",
+                                 port, STR_ARG(str_escaped(d->arena, name))),
+                    "no profile of sme-milter.conf is for port %ld with {daemon_name} " STR_FMT ": its clients are "
+                    "treated as strangers",
+                    port, STR_ARG(name));
 }
 
 /* ---- what keeps messages from us ---- */
@@ -278,7 +292,8 @@ static void check_bypass(struct doctor *d, const struct postfix_service *s)
     value = postfix_value(&d->postfix, s, "smtpd_milter_maps");
     if (value.n)
         doctor_says(d, DOCTOR_WARNING, "bypass", s, remedy_set(d, s, "smtpd_milter_maps", STR_NONE),
-                    "smtpd_milter_maps is " STR_FMT ": clients found there may pass without the filter", STR_ARG(value));
+                    "smtpd_milter_maps is " STR_FMT ": clients found there may pass without the filter",
+                    STR_ARG(value));
     value = postfix_value(&d->postfix, s, "smtpd_proxy_filter");
     if (value.n)
         doctor_says(d, DOCTOR_PROBLEM, "bypass", s, remedy_set(d, s, "smtpd_proxy_filter", STR_NONE),

@@ -236,15 +236,15 @@ static void say_denied(struct doctor *d, const struct passwd *user)
         if (stat(part, &st) != 0 || may(&st, user, groups, count, last ? S_IWOTH : S_IXOTH))
             continue;
         doctor_says(d, DOCTOR_PROBLEM, "socket-user", NULL,
-                    last ? arena_printf(d->arena, "set listen_group = \"%s\" in sme-milter.conf, then systemctl restart "
-                                        "sme-milter", group_name(d->arena, user->pw_gid))
+                    last ? arena_printf(d->arena, "set listen_group = \"%s\" in sme-milter.conf, then run "
+                                        "systemctl restart sme-milter", group_name(d->arena, user->pw_gid))
                          : arena_printf(d->arena, "chmod o+x %s", part),
                     "the user %s may not %s %s (mode %04o, group %s): Postfix cannot reach the filter", user->pw_name,
                     last ? "write to" : "pass", part, (unsigned)st.st_mode & 07777, group_name(d->arena, st.st_gid));
         return;
     }
-    doctor_says(d, DOCTOR_PROBLEM, "socket-user", NULL, STR_NONE, "the user %s may not connect to " STR_FMT, user->pw_name,
-                STR_ARG(d->ours_text));
+    doctor_says(d, DOCTOR_PROBLEM, "socket-user", NULL, STR_NONE, "the user %s may not connect to " STR_FMT,
+                user->pw_name, STR_ARG(d->ours_text));
 }
 
 static void check_user(struct doctor *d)
@@ -269,8 +269,8 @@ static void check_user(struct doctor *d)
     if (error == EACCES)
         say_denied(d, user);
     else if (error)
-        doctor_says(d, DOCTOR_PROBLEM, "socket-user", NULL, STR_NONE, "the user %s cannot connect to " STR_FMT ": %s", name,
-                    STR_ARG(d->ours_text), strerror(error));
+        doctor_says(d, DOCTOR_PROBLEM, "socket-user", NULL, STR_NONE, "the user %s cannot connect to " STR_FMT ": %s",
+                    name, STR_ARG(d->ours_text), strerror(error));
     else
         doctor_says(d, DOCTOR_OK, "socket-user", NULL, STR_NONE, "the user %s can connect to it", name);
 }
@@ -284,6 +284,7 @@ void doctor_socket(struct doctor *d)
     doctor_says(d, DOCTOR_WARNING, "tcp", NULL,
                 STR("set listen = \"unix:/run/sme-milter/milter.sock\" in sme-milter.conf, restart sme-milter, then "
                     "postconf -e 'smtpd_milters = unix:/run/sme-milter/milter.sock'"),
-                STR_FMT ": over TCP on this machine a session was measured at 44 ms instead of 3, since many small packets "
-                "wait for delayed acknowledgements; use a Unix socket", STR_ARG(d->ours_text));
+                STR_FMT ": over TCP on this machine a session was measured at 44 ms instead of 3, since many small "
+                "packets wait for delayed acknowledgements; use a Unix socket",
+                STR_ARG(d->ours_text));
 }

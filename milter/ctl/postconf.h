@@ -51,7 +51,8 @@ bool postfix_version_parse(struct str text, struct postfix_version *version);
 /* postfix_is - whether the version is at least that one. */
 bool postfix_is(const struct postfix_version *version, long major, long minor, long patch);
 
-/* postfix_ask_version - the version and the known parameters; needs no main.cf. False when there is no Postfix: *why. */
+/* postfix_ask_version - the version and the known parameters; needs no main.cf. False, and *why, when there is
+ * no Postfix. */
 bool postfix_ask_version(struct postfix *p, struct arena *a, struct str *why);
 /* postfix_ask_settings - main.cf and master.cf, after postfix_ask_version(). */
 bool postfix_ask_settings(struct postfix *p, struct str config_dir, struct str *why);

@@ -160,9 +160,9 @@ void doctor_host(struct doctor *d)
     const struct postfix_version *v = &d->postfix.version;
 
     if (!postfix_is(v, 3, 7, 0))
-        doctor_says(d, DOCTOR_WARNING, "version", NULL, STR_NONE, "Postfix " STR_FMT " is older than 3.7, with which this "
-                    "is tested%s", STR_ARG(v->text),
-                    postfix_is(v, 3, 2, 0) ? "" : "; before 3.2 it does not tell the port ({daemon_port}) a client came to");
+        doctor_says(d, DOCTOR_WARNING, "version", NULL, STR_NONE,
+                    "Postfix " STR_FMT " is older than 3.7, with which this is tested%s", STR_ARG(v->text),
+                    postfix_is(v, 3, 2, 0) ? "" : "; before 3.2 it does not tell a client's port ({daemon_port})");
     else
         doctor_says(d, DOCTOR_OK, "version", NULL, STR_NONE, "Postfix " STR_FMT, STR_ARG(v->text));
     for (size_t i = 0; i < d->postfix.warning_count; i++)

@@ -156,8 +156,10 @@ static void filter(struct snippet *s)
     const char *told;
     struct str all = chain(s, &told);
 
-    group(s, "The filter. It stands first, since it must see a message as the client sent it. Mail made on this machine by "
-             "the sendmail command, and bounces, do not pass it.%s", told);
+    group(s,
+          "The filter. It stands first, since it must see a message as the client sent it. Mail made on this machine "
+          "by the sendmail command, and bounces, do not pass it.%s",
+          told);
     set(s, "smtpd_milters", STR_FMT, STR_ARG(all));
     set(s, "non_smtpd_milters", "%s", "");
     if (knows(s, "smtpd_milter_maps", since(s, 3, 2, 0)))
@@ -188,10 +190,12 @@ static void timeouts(struct snippet *s)
     struct waits w = waits_of(s->config);
     long seconds = (long)((w.command_ms + 999) / 1000);
 
-    group(s, "How long Postfix waits for the filter. A local socket answers a connection at once. Up to RCPT the filter "
-             "may wait for lookups that run side by side, %ld seconds at most as configured now; the limit leaves room "
-             "for that, and still ends a fault soon. At the end of a message scanners may work one after the other, so "
-             "that limit is far longer.", seconds);
+    group(s,
+          "How long Postfix waits for the filter. A local socket answers a connection at once. Up to RCPT the filter "
+          "may wait for lookups that run side by side, %ld seconds at most as configured now; the limit leaves room "
+          "for that, and still ends a fault soon. At the end of a message scanners may work one after the other, so "
+          "that limit is far longer.",
+          seconds);
     set(s, "milter_connect_timeout", "5s");
     set(s, "milter_command_timeout", "%lds", command_timeout_for(&w));
     set(s, "milter_content_timeout", "%lds", content_timeout_for(&w));
@@ -296,8 +300,8 @@ struct service {
 
 static const struct service services[] = {
     {25, "smtp", 40,
-     "Port 25, mail from everywhere. At most 40 processes, and 5 connections of one client; here and below chroot is n: "
-     "a service in a chroot cannot see the filter's socket, which lies outside of Postfix's queue directory.",
+     "Port 25, mail from everywhere. At most 40 processes, and 5 connections of one client; here and below chroot is "
+     "n: a service in a chroot cannot see the filter's socket, which lies outside of Postfix's queue directory.",
      (const char *const[]){"smtpd_sasl_auth_enable=no", NULL}},
     {465, "submissions", 10,
      "Port 465, mail of our users, TLS from the first byte. Whoever has not logged in is refused, whatever network he "
@@ -386,8 +390,8 @@ static bool is_hostname(struct str name)
     return name.n > 0 && name.n <= HOSTNAME_MOST && name.p[0] != '-' && name.p[0] != '.';
 }
 
-/* networks - "192.168.1.0/24,2001:db8::/32" as mynetworks wants it. A network of millions is a typing mistake that would
- * make an open relay. */
+/* networks - "192.168.1.0/24,2001:db8::/32" as mynetworks wants it. A network of millions is a typing mistake that
+ * would make an open relay. */
 static int networks(struct snippet *s, struct str text)
 {
     struct buf b = buf_in(s->arena);
@@ -458,8 +462,8 @@ static int ask(struct snippet *s, struct str version)
     s->postfix.arena = s->arena;
     if (ask_settings && (!postfix_ask_version(&s->postfix, s->arena, &why) ||
                          !postfix_ask_settings(&s->postfix, s->config_dir, &why))) {
-        fprintf(stderr, "sme-milterctl postfix snippet: " STR_FMT "; --postfix-version X.Y prints the lines for another "
-                "machine\n", STR_ARG(why));
+        fprintf(stderr, "sme-milterctl postfix snippet: " STR_FMT "; --postfix-version X.Y prints the lines for "
+                "another machine\n", STR_ARG(why));
         return EX_UNAVAILABLE;
     }
     s->asked = ask_settings;
@@ -514,7 +518,7 @@ const struct ctl_command ctl_postfix_snippet = {
             "  --config-dir DIR           Postfix's configuration directory, if not its own\n"
             "  --hostname NAME            also set myhostname\n"
             "  --networks NET,...         also set mynetworks: this machine and these networks may relay on port 25\n"
-            "\nNothing is changed: look at the lines, then run them as root. With --json the same is a list of objects\n"
-            "(command, arguments, why).\n",
+            "\nNothing is changed: look at the lines, then run them as root. With --json the same is a list of\n"
+            "objects (command, arguments, why).\n",
     .run = run,
 };

@@ -117,14 +117,15 @@ class Patient:
         lines = [f"{f['level']:8} {f['check']}" + (f" ({f['service']})" if f["service"] else "") + ": " + f["text"]
                  for f in every]
         shown = [line for line in plain.stdout.splitlines() if not line.startswith("  ")][:-1]
-        self.tap.ok(plain.returncode == listed.returncode == status, f"{name}: exit {status}", plain.stdout + plain.stderr)
+        self.tap.ok(plain.returncode == listed.returncode == status, f"{name}: exit {status}",
+                    plain.stdout + plain.stderr)
         self.tap.ok(shown == lines and ESCAPE not in plain.stdout, f"{name}: text and JSON say the same", *shown)
         return found
 
     def one(self, name, level, check, *words, service="", mended_by_remedy=True):
         """Exactly one finding, with these words in it; its remedy, really run, ends it. Then all is sound again."""
         found = self.findings(name)
-        good = len(found) == 1 and (found[0]["level"], found[0]["check"], found[0]["service"]) == (level, check, service)
+        good = [(f["level"], f["check"], f["service"]) for f in found] == [(level, check, service)]
         self.tap.ok(good and all(w in found[0]["text"] for w in words), f"{name}: one {level}, {check} {service}",
                     *(str(f) for f in found))
         if mended_by_remedy and found:
@@ -175,7 +176,8 @@ def the_socket(tap, p):
     p.set("-e", "smtpd_milters=unix:" + p.file("closed/m.sock"))
     found = p.findings("a directory Postfix's user may not pass")
     tap.ok(len(found) == 1 and found[0]["check"] == "socket-user" and "pass" in found[0]["text"]
-           and found[0]["remedy"] == "chmod o+x " + p.file("closed"), "the directory that is closed is named", *map(str, found))
+           and found[0]["remedy"] == "chmod o+x " + p.file("closed"), "the directory that is closed is named",
+           *map(str, found))
     subprocess.run(["sh", "-e"], input=found[0]["remedy"] if found else "false", text=True)
     tap.same(p.findings("after the remedy", 0), [], "the remedy is one")
     p.heal()
@@ -193,8 +195,8 @@ def as_somebody_else(tap, p):
     """Without root what cannot be checked is a note, not a finding."""
     os.chmod(p.socket, 0o666)
     command = [CTL, "-c", p.config, "--json", "postfix", "doctor", "--config-dir", p.conf, "--resolv-conf", p.resolv]
-    done = subprocess.run(["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", *command], capture_output=True,
-                          text=True, timeout=60)
+    done = subprocess.run(["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", *command],
+                          capture_output=True, text=True, timeout=60)
     if done.returncode == 127 or "setpriv" in done.stderr or not os.access(CTL, os.X_OK):
         tap.note("setpriv cannot be used: " + done.stderr)
         return
@@ -210,7 +212,8 @@ def the_services(tap, p):
     p.set("-e", "smtpd_milters=unix:/elsewhere/m.sock")
     found = p.findings("another milter only")
     tap.ok(len(found) == 1 and "unix:/elsewhere/m.sock" in found[0]["text"]
-           and f"{ours},unix:/elsewhere/m.sock" in found[0]["remedy"], "it is named, and kept by the remedy", *map(str, found))
+           and f"{ours},unix:/elsewhere/m.sock" in found[0]["remedy"],
+           "it is named, and kept by the remedy", *map(str, found))
     p.heal()
     p.set("-P", "submission/inet/smtpd_milters=")
     p.one("one service overrides it", "problem", "milters", service="submission/inet")
@@ -300,10 +303,12 @@ def which_profile(tap, p):
 def edits(tap, p):
     checks = p.file("checks")
     p.set("-e", f"header_checks=regexp:{checks}")
-    p.directory.write("checks", "# comment\n\n/^Received: from local/ IGNORE\n/^Subject: viagra/ REJECT no\n/^X-Mailer:/\n  WARN\n")
+    p.directory.write("checks", "# comment\n\n/^Received: from local/ IGNORE\n/^Subject: viagra/ REJECT no\n"
+                      "/^X-Mailer:/\n  WARN\n")
     tap.same(p.findings("rules that only judge", 0), [], "are no finding, nor is dropping a trace field")
     p.directory.write("checks", "/^Subject: (.*)/\n    REPLACE Subject: [in] $1\n")
-    p.one("header_checks with REPLACE", "warning", "edits", "line 1", "REPLACE", "before the filter", mended_by_remedy=False)
+    p.one("header_checks with REPLACE", "warning", "edits", "line 1", "REPLACE", "before the filter",
+          mended_by_remedy=False)
     for parameter, line, words in (
             ("body_checks", "if !/x/\n/^-- $/m ignore\nendif\n", ("line 2", "ignore", "before the filter")),
             ("mime_header_checks", "!/^Content-Type:/ strip\n", ("strip", "before the filter")),
@@ -331,7 +336,8 @@ def edits(tap, p):
 
 def the_host(tap, p):
     for server in ("8.8.8.8", "8.8.4.4", "1.1.1.1", "1.0.0.1", "9.9.9.9", "149.112.112.112", "208.67.222.222",
-                   "208.67.220.220", "2001:4860:4860::8888", "2606:4700:4700:0:0:0:0:1111", "2620:fe::fe", "2620:119:35::35"):
+                   "208.67.220.220", "2001:4860:4860::8888", "2606:4700:4700:0:0:0:0:1111", "2620:fe::fe",
+                   "2620:119:35::35"):
         p.directory.write("resolv.conf", f"search here.test\nnameserver 127.0.0.1\nnameserver  {server} \n")
         p.one(f"resolver {server}", "warning", "resolver", server, "block lists", mended_by_remedy=False)
     p.directory.write("resolv.conf", "nameserver 127.0.0.1\n")
@@ -348,7 +354,8 @@ def the_host(tap, p):
 
     os.makedirs(p.file("bin"), exist_ok=True)
     real = shutil.which("postconf", path="/usr/sbin:/usr/bin")
-    p.directory.write("bin/postconf", f"#!/bin/sh\n{real} \"$@\" | sed 's/^mail_version = .*/mail_version = 3.1.15/'\n", 0o755)
+    p.directory.write("bin/postconf", f"#!/bin/sh\n{real} \"$@\" | sed 's/^mail_version = .*/mail_version = 3.1.15/'\n",
+                      0o755)
     old = p.doctor("--json", env=dict(os.environ, PATH=p.file("bin") + ":/usr/bin:/bin"))
     found = [f for f in json.loads(old.stdout) if f["level"] == "warning"]
     tap.ok(old.returncode == 1 and [f["check"] for f in found] == ["version"] and "{daemon_port}" in found[0]["text"],
@@ -358,7 +365,8 @@ def the_host(tap, p):
 def what_stops_it(tap, p):
     p.directory.write("bin/postconf", "#!/bin/sh\necho postconf: fatal: out of order >&2\nexit 1\n", 0o755)
     done = p.doctor(env=dict(os.environ, PATH=p.file("bin") + ":/usr/bin:/bin"))
-    tap.ok(done.returncode == 69 and "out of order" in done.stderr and not done.stdout, "Postfix does not answer: exit 69")
+    tap.ok(done.returncode == 69 and "out of order" in done.stderr and not done.stdout,
+           "Postfix does not answer: exit 69")
     done = p.ctl("postfix", "doctor", "--config-dir", p.file("nowhere"))
     tap.ok(done.returncode == 69 and "nowhere" in done.stderr, "no such directory: exit 69", done.stderr)
     p.configure("nonsense = 1\n")
@@ -373,7 +381,8 @@ def strange_bytes(tap, p):
     with open(p.conf + "/main.cf", "ab") as f:
         f.write(b"smtpd_milters = unix:/run/\x1b[31m\xff'; touch x\nnot_known = \x1b[1m\n")
     done = p.doctor()
-    tap.ok(done.returncode == 1 and ESCAPE not in done.stdout and "\\x1b[31m\\xff" in done.stdout, "escaped", repr(done.stdout))
+    tap.ok(done.returncode == 1 and ESCAPE not in done.stdout and "\\x1b[31m\\xff" in done.stdout, "escaped",
+           repr(done.stdout))
     tap.ok("\\x1b" not in "".join(f["remedy"] for f in json.loads(p.doctor("--json").stdout)), "and no such remedy")
     p.heal()
 

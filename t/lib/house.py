@@ -9,11 +9,14 @@ from daemon import Daemon
 from postfix import Postfix
 from smtp import Smtp, mail_text
 
-# What every test needs that is not its subject. 127.0.0.9 is the machine in the next room, 127.0.0.1 a stranger.
+# What every test needs that is not its subject. Nothing asks the DNS, and should something ask, nobody is there. 127.0.0.9 is the machine in the next room, 127.0.0.1 a stranger.
 COMMON = """
 local_networks = {"127.0.0.9/32", "192.168.1.0/24"}
 local_domains = {"here.test"}
 loadcheck { max_load = 1000 }
+fcrdns { enabled = no }
+resolvable_fromhost { enabled = no }
+dns { servers = {"127.0.0.1:1"} }
 """
 
 

@@ -24,6 +24,9 @@ local_networks = {{"127.0.0.9/32"}}
 local_domains = {{"here.test"}}
 
 loadcheck {{ max_load = 1000 }}
+# The names of this example exist nowhere.
+fcrdns {{ enabled = no }}
+resolvable_fromhost {{ enabled = no }}
 badmailfrom {{ senders = {{"@bad.test mail from bad.test is not accepted here"}} }}
 badrcptto {{ recipients = {{"gone@here.test"}} }}
 

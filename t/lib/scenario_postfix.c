@@ -394,6 +394,9 @@ static void take_lines(struct smtp *s, const struct step *step, struct seen *see
     for (size_t i = now; i < s->early.line_count; i++)
         s->early.lines[i - now] = s->early.lines[i];
     s->early.line_count = s->early.line_count > now ? s->early.line_count - now : 0;
+    seen->asked = s->early.asked;
+    seen->unscripted = s->early.unscripted;
+    s->early.asked = s->early.unscripted = (struct words){NULL, 0};
 }
 
 static void postfix_step(struct play *p, const struct step *step, struct seen *seen)

@@ -144,7 +144,7 @@ def main():
     parser.add_argument("--results")
     parser.add_argument("--pattern", default="")
     parser.add_argument("--jobs", type=int, default=2)
-    parser.add_argument("--timeout", type=float, default=120)
+    parser.add_argument("--timeout", type=float, default=300)
     parser.add_argument("commands", nargs="*")
     given = parser.parse_args()
     stopping = threading.Event()

@@ -1,9 +1,5 @@
 # t/unit/local.mk - one TAP program per module; make check runs them all.
 
-# Parts of mailboxes.c and pattern.c; beside the others of milter/mail when Makefile.am lists them.
-libsme_a_SOURCES += \
-	milter/mail/mailbox_token.c milter/mail/mailbox_token.h milter/mail/pattern_entry.c milter/mail/pattern_entry.h
-
 unit_tests = \
 	t/unit/str \
 	t/unit/arena \
