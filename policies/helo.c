@@ -100,7 +100,7 @@ static struct finding test_literal(struct context *c)
 
 struct lookups {
     const struct dns_answer *a, *aaaa;
-    const struct peer_names *names;
+    enum dns_status ptr;   /* of the client's address */
     bool forward, reverse; /* matches */
 };
 
@@ -131,9 +131,9 @@ static struct finding test_no_forward(struct context *c, const struct lookups *l
 
 static struct finding test_no_reverse(struct context *c, const struct lookups *l)
 {
-    if (l->names->result == PEER_NAMES_UNSURE && l->names->count == 0)
+    if (l->ptr == DNS_FAIL)
         return unsure(c, "the name of your address could not be looked up");
-    if (l->names->result != PEER_NAMES_NONE)
+    if (l->ptr == DNS_OK)
         return NO_OPINION;
     return refuse(c, "no_reverse_dns", "your address has no name");
 }
@@ -204,14 +204,14 @@ static struct finding judge_dns(struct context *c)
 
     if (o->level < RFC || state->failed || !state->asked.n || !s->names)
         return NO_OPINION;
-    l = (struct lookups){.names = peer_names_harvest(s->arena, &s->dns, s->names, state->deadline)};
+    l = (struct lookups){.ptr = peer_names_ptr(s->arena, s->names, state->deadline)};
     if (state->a) {
         l.a = dns_harvest(state->a, state->deadline);
         l.aaaa = dns_harvest(state->aaaa, state->deadline);
         l.forward = any_near(l.a, s->peer.ip) || any_near(l.aaaa, s->peer.ip);
     }
-    for (size_t i = 0; i < l.names->count; i++)
-        l.reverse |= domain_same_organization(l.names->name[i], s->helo);
+    for (size_t i = 0; i < s->names->count; i++)
+        l.reverse |= domain_same_organization(s->names->name[i], s->helo);
     fact_set(c, FACT_HELO_MATCH, l.forward && l.reverse ? STR("both") : l.forward ? STR("forward")
                                  : l.reverse ? STR("reverse") : STR("none"));
     f = run_tests(c, &l);

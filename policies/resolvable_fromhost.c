@@ -35,7 +35,7 @@ static void resolvable_ask(struct context *c)
     if (domain.n == 0 || domain.p[0] == '[') /* a bounce, or an address literal: nothing to look up */
         return;
     asked->deadline = clock_ms() + OPTIONS(struct resolvable_options, c)->timeout;
-    asked->mx = dns_ask(c->arena, budget, domain, DNS_MX);
+    asked->mx = dns_ask_follow(c->arena, budget, domain, DNS_MX);
     asked->a = dns_ask(c->arena, budget, domain, DNS_A);
     asked->aaaa = dns_ask(c->arena, budget, domain, DNS_AAAA);
 }

@@ -29,6 +29,7 @@ struct entry {
     struct dns_answer answer;
     int64_t due;     /* when the answer comes: later than `done` only in scripted.c's */
     atomic_bool done;
+    atomic_bool follow; /* the addresses of its names will be wanted: see dns_ask_follow() */
 
     /* cache.c's */
     atomic_uint references;

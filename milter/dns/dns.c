@@ -39,7 +39,8 @@ static struct dns_question *question_failed(struct dns_question *q, const char *
     return q;
 }
 
-struct dns_question *dns_ask(struct arena *a, struct dns_budget *budget, struct str name, enum dns_type type)
+static struct dns_question *question_ask(struct arena *a, struct dns_budget *budget, struct str name,
+                                         enum dns_type type, bool follow)
 {
     struct dns_question *q = arena_zalloc(a, sizeof *q);
     enum backend by = (enum backend)atomic_load(&backend);
@@ -65,12 +66,26 @@ struct dns_question *dns_ask(struct arena *a, struct dns_budget *budget, struct 
     q->entry = cache_ask(asked, type, q->asked, &fresh);
     q->name = q->entry->name;
     arena_on_reset(a, question_drop, q);
+    if (follow)
+        atomic_store(&q->entry->follow, true);
     if (fresh && by == SCRIPT)
         scripted_answer(q->entry);
     else if (fresh)
         resolver_ask(q->entry);
     q->from_cache = !fresh && entry_is_done(q->entry, q->asked);
+    if (follow && q->from_cache && by == RESOLVER)
+        resolver_follow(q->entry);
     return q;
+}
+
+struct dns_question *dns_ask(struct arena *a, struct dns_budget *budget, struct str name, enum dns_type type)
+{
+    return question_ask(a, budget, name, type, false);
+}
+
+struct dns_question *dns_ask_follow(struct arena *a, struct dns_budget *budget, struct str name, enum dns_type type)
+{
+    return question_ask(a, budget, name, type, true);
 }
 
 static struct dns_question *ask_bad(struct arena *a, enum dns_type type)
@@ -96,7 +111,7 @@ struct dns_question *dns_ask_ptr(struct arena *a, struct dns_budget *budget, str
             buf_addf(&b, "%c.%c.", hex[ip.b[i] & 15], hex[ip.b[i] >> 4]);
         buf_add(&b, STR("ip6.arpa"));
     }
-    return dns_ask(a, budget, buf_str(&b), DNS_PTR);
+    return dns_ask_follow(a, budget, buf_str(&b), DNS_PTR);
 }
 
 /* question_wait - with a scripted clock nobody waits: the clock goes to where the wait would have ended. */

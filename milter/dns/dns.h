@@ -59,7 +59,14 @@ struct dns_budget {
  * over 63, over 253 in all, a NUL byte) or an exhausted budget gives a question whose answer is DNS_FAIL. budget may be
  * NULL. The handle lives in the arena. */
 struct dns_question *dns_ask(struct arena *a, struct dns_budget *budget, struct str name, enum dns_type type);
-struct dns_question *dns_ask_ptr(struct arena *a, struct dns_budget *budget, struct ip ip); /* in-addr.arpa, ip6.arpa */
+struct dns_question *dns_ask_ptr(struct arena *a, struct dns_budget *budget, struct ip ip); /* in-addr.arpa, ip6.arpa;
+                                                                                              followed, see below */
+
+/* dns_ask_follow - the same for PTR or MX, of which the addresses will be wanted next: as soon as the answer is there the
+ * resolver asks for the addresses of its names (DNS_FOLLOW_MOST of them) into the cache, so that a chain of two questions
+ * takes two round trips whenever somebody comes to harvest it. Scripts do not follow: they tell what was asked for. */
+#define DNS_FOLLOW_MOST 10
+struct dns_question *dns_ask_follow(struct arena *a, struct dns_budget *budget, struct str name, enum dns_type type);
 
 /* dns_harvest - the answer, waiting for it until `deadline` (clock_ms()); NULL question: DNS_FAIL. What it returns lives as
  * long as the question. Harvesting again gives the same answer. */

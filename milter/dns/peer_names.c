@@ -24,37 +24,37 @@ static void unsure_because(struct peer_names *n, const char *why)
     n->why = why;
 }
 
-/* ask_forward - addresses of the client's own family for every name. */
-static void ask_forward(struct arena *a, struct dns_budget *budget, struct peer_names *n, const struct dns_answer *ptr)
+enum dns_status peer_names_ptr(struct arena *a, struct peer_names *n, int64_t deadline)
 {
-    for (size_t i = 0; i < ptr->count && n->count < PEER_NAMES_MOST; i++) {
-        if (ptr->records[i].text.n == 0)
-            continue;
-        n->name[n->count] = str_dup(a, ptr->records[i].text);
-        n->forward[n->count] = dns_ask(a, budget, n->name[n->count], ip_is_v4(n->ip) ? DNS_A : DNS_AAAA);
-        n->count++;
+    const struct dns_answer *ptr;
+
+    if (!n->read) {
+        ptr = dns_harvest(n->ptr, deadline);
+        if (ptr->status == DNS_FAIL) {
+            unsure_because(n, ptr->why);
+            return DNS_FAIL;
+        }
+        n->read = true;
+        for (size_t i = 0; ptr->status == DNS_OK && i < ptr->count && n->count < PEER_NAMES_MOST; i++)
+            if (ptr->records[i].text.n)
+                n->name[n->count++] = str_dup(a, ptr->records[i].text);
     }
+    return n->count ? DNS_OK : DNS_NODATA;
 }
 
 const struct peer_names *peer_names_harvest(struct arena *a, struct dns_budget *budget, struct peer_names *n,
                                             int64_t deadline)
 {
-    const struct dns_answer *answer;
     bool failed = false, verified = false;
 
-    if (n->done)
+    if (n->done || peer_names_ptr(a, n, deadline) == DNS_FAIL)
         return n;
-    if (n->count == 0) {
-        answer = dns_harvest(n->ptr, deadline);
-        if (answer->status == DNS_FAIL) {
-            unsure_because(n, answer->why);
-            return n;
-        }
-        if (answer->status == DNS_OK)
-            ask_forward(a, budget, n, answer);
-    }
+    for (size_t i = 0; i < n->count; i++) /* addresses of the client's own family; all at once */
+        if (!n->forward[i])
+            n->forward[i] = dns_ask(a, budget, n->name[i], ip_is_v4(n->ip) ? DNS_A : DNS_AAAA);
     for (size_t i = 0; i < n->count; i++) {
-        answer = dns_harvest(n->forward[i], deadline);
+        const struct dns_answer *answer = dns_harvest(n->forward[i], deadline);
+
         n->verified[i] = dns_has_address(answer, n->ip);
         verified |= n->verified[i];
         failed |= answer->status == DNS_FAIL;

@@ -25,14 +25,16 @@ struct peer_names {
     /* while asking */
     struct dns_question *ptr, *forward[PEER_NAMES_MOST];
     struct ip ip;
-    int64_t asked_ms;
-    bool done;
+    bool read, done;                            /* PTR has been read; all is known */
 };
 
 /* peer_names_ask - begin, never wait; the memory lives in the arena. */
 struct peer_names *peer_names_ask(struct arena *a, struct dns_budget *budget, struct ip ip);
 
-/* peer_names_harvest - wait until the deadline at most. */
+/* peer_names_ptr - only the names, wherever they lead: DNS_OK, DNS_NODATA for none, DNS_FAIL (why tells). */
+enum dns_status peer_names_ptr(struct arena *a, struct peer_names *names, int64_t deadline);
+
+/* peer_names_harvest - names and where they lead, waiting until the deadline at most. */
 const struct peer_names *peer_names_harvest(struct arena *a, struct dns_budget *budget, struct peer_names *names,
                                             int64_t deadline);
 

@@ -144,6 +144,8 @@ static void query_finish(struct query *q, const struct dns_answer *answer)
 
     query_stale(q);
     cache_answer(q->entry, answer, now, now);
+    if (atomic_load(&q->entry->follow))
+        resolver_follow(q->entry);
     entry_drop(q->entry);
     q->entry = NULL;
     list_remove(q);

@@ -7,6 +7,7 @@
 #include <sys/eventfd.h>
 
 #include "../base/clock.h"
+#include "packet.h"
 #include "query.h"
 #include "resolver.h"
 
@@ -114,6 +115,37 @@ void resolver_ask(struct entry *e)
     pthread_mutex_unlock(&state.lock);
     if (!taken)
         query_drop(q, "no server");
+}
+
+/* ask_ahead - into the cache, for nobody yet. */
+static void ask_ahead(struct str name, enum dns_type type)
+{
+    char lower[DNS_NAME_MOST];
+    struct str asked = {lower, 0};
+    struct entry *e;
+    bool fresh;
+
+    if (name.n == 0 || !packet_name(name, lower, &asked.n))
+        return;
+    e = cache_ask(asked, type, clock_ms(), &fresh);
+    if (fresh)
+        resolver_ask(e);
+    entry_drop(e);
+}
+
+void resolver_follow(const struct entry *e)
+{
+    bool v4 = e->type == DNS_MX || str_ends_nocase(e->name, STR(".in-addr.arpa"));
+    bool v6 = e->type == DNS_MX || str_ends_nocase(e->name, STR(".ip6.arpa"));
+
+    if (e->answer.status != DNS_OK || (e->type != DNS_MX && e->type != DNS_PTR))
+        return;
+    for (size_t i = 0; i < e->answer.count && i < DNS_FOLLOW_MOST; i++) {
+        if (v4)
+            ask_ahead(e->answer.records[i].text, DNS_A);
+        if (v6)
+            ask_ahead(e->answer.records[i].text, DNS_AAAA);
+    }
 }
 
 void resolver_count(struct dns_counters *c)

@@ -164,7 +164,8 @@ def what_is_there_already(tap):
         tap.same(box.value("smtpd_milters"), "unix:/run/sme-milter/milter.sock,inet:localhost:8891,unix:/run/mine.sock",
                  "filters whose work nobody took over stay, behind ours")
         tap.has(re.sub(r"\n# ", " ", printed.stdout),
-                "Until now smtpd_milters was: inet:localhost:8891, unix:/run/mine.sock", "and the comment tells what it was")
+                "Until now smtpd_milters was: inet:localhost:8891, unix:/run/mine.sock",
+                "and the comment tells what it was")
         once = box.files()
         box.apply(box.snippet().stdout)
         tap.ok(box.files() == once, "all of this too is the same the second time")

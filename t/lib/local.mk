@@ -19,4 +19,4 @@ t_lib_sme_milter_test_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=clock_ms,--wrap=clock_w
 
 EXTRA_DIST += \
 	t/README t/e2e t/scenario t/lib/daemon.py t/lib/dnsd.py t/lib/house.py t/lib/postfix.py t/lib/processes.py t/lib/run.py \
-	t/lib/scenario_postfix.py t/lib/smtp.py t/lib/tally.py t/lib/tap.py
+	t/lib/mmdb.py t/lib/scenario_postfix.py t/lib/smtp.py t/lib/tally.py t/lib/tap.py

@@ -73,9 +73,10 @@ struct step {
     struct check *checks;
 };
 
-struct scenario_file { /* `file NAME` */
+struct scenario_file { /* `file NAME`, `mmdb NAME` */
     struct scenario_file *next;
     struct str name, text;
+    bool mmdb; /* a country database is made out of the text */
 };
 
 struct scenario {

@@ -260,6 +260,14 @@ static bool read_file(struct reader *r, struct str rest)
     return block(r, &f->text);
 }
 
+static bool read_mmdb(struct reader *r, struct str rest)
+{
+    if (!read_file(r, rest))
+        return false;
+    r->scn->files->mmdb = true;
+    return true;
+}
+
 static bool read_only(struct reader *r, struct str rest)
 {
     struct words w = split_words(r->a, rest);
@@ -472,7 +480,7 @@ static const struct {
     bool (*read)(struct reader *, struct str);
 } setups[] = {{"profile", read_profile}, {"policies", read_policies}, {"set", read_set},
               {"config", read_config},   {"file", read_file},         {"only", read_only},
-              {"dns", reader_dns}};
+              {"mmdb", read_mmdb},       {"dns", reader_dns}};
 
 static bool read_line(struct reader *r)
 {

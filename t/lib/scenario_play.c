@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -502,6 +503,20 @@ static bool write_file(struct play *p, const char *name, struct str text)
     return fclose(f) == 0 && ok;
 }
 
+/* make_mmdb - the file becomes what its lines say. */
+static bool make_mmdb(struct play *p, const char *name)
+{
+    struct str path = arena_printf(p->arena, STR_FMT "/%s", STR_ARG(p->dir), name);
+    int status = -1;
+    pid_t pid = fork();
+
+    if (pid == 0) {
+        execl("/usr/bin/python3", "python3", T_LIB_DIR "/mmdb.py", path.p, path.p, (char *)NULL);
+        _exit(127);
+    }
+    return pid > 0 && waitpid(pid, &status, 0) == pid && status == 0;
+}
+
 static int remove_entry(const char *path, const struct stat *st, int type, struct FTW *ftw)
 {
     (void)st, (void)type, (void)ftw;
@@ -521,7 +536,7 @@ static bool begin(struct judge *j, struct str *error)
     }
     p->dir = str_dup(p->arena, str_of(dir));
     for (const struct scenario_file *f = j->scn->files; f; f = f->next)
-        if (!write_file(p, f->name.p, f->text)) {
+        if (!write_file(p, f->name.p, f->text) || (f->mmdb && !make_mmdb(p, f->name.p))) {
             *error = arena_printf(p->arena, "cannot write %s/%s", dir, f->name.p);
             return false;
         }
