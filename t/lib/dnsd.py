@@ -262,7 +262,7 @@ class Server:
 
     def _read_tcp(self, sock):
         data = sock.recv(65535)
-        if not data:
+        if not data or self.mode == "truncate-closed":
             self._drop(sock)
             return
         self._clients[sock] += data

@@ -10,6 +10,7 @@ import threading
 
 sys.dont_write_bytecode = True
 
+import dnsd
 import processes
 from daemon import Daemon
 from postfix import PASSWORD, USER, Postfix
@@ -24,9 +25,8 @@ local_networks = {{"127.0.0.9/32"}}
 local_domains = {{"here.test"}}
 
 loadcheck {{ max_load = 1000 }}
-# The names of this example exist nowhere.
-fcrdns {{ enabled = no }}
-resolvable_fromhost {{ enabled = no }}
+# A name server of our own, in which the names of this example exist.
+dns {{ servers = {{"{dns}"}} }}
 badmailfrom {{ senders = {{"@bad.test mail from bad.test is not accepted here"}} }}
 badrcptto {{ recipients = {{"gone@here.test"}} }}
 
@@ -37,6 +37,16 @@ profile "submission" {{
 }}
 profile "smtp-local" {{ port = {{{smtp}}} }}
 profile "smtp" {{ port = {{{smtp}}} }}
+"""
+
+ZONE = """
+there.test MX 10 mx.there.test
+mx.there.test A 192.0.2.25
+bad.test A 192.0.2.66
+here.test MX 10 mx.here.test
+mx.here.test A 192.0.2.1
+client.test A 127.0.0.1
+1.0.0.127.in-addr.arpa PTR client.test
 """
 
 
@@ -96,6 +106,7 @@ CASES = [
      ["bob@here.test"], {}, "reject"),
     ("The same from the local network (127.0.0.9)", "smtp", {"helo": "192.0.2.1", "source": "127.0.0.9"},
      "printer@here.test", ["bob@here.test"], {}, "accept"),
+    ("A sender whose domain does not exist", "smtp", {}, "ghost@nowhere.test", ["bob@here.test"], {}, "reject"),
     ("A sender on the list of badmailfrom", "smtp", {}, "news@bad.test", ["bob@here.test"], {}, "reject"),
     ("A bounce to two recipients", "smtp", {}, "", ["bob@here.test", "carla@here.test"],
      {"header_from": "mailer-daemon@there.test"}, "accept"),
@@ -197,11 +208,12 @@ def main():
         signal.signal(number, lambda *_: (stopping.set(), sys.exit(130) if arguments else None))
     ports = choose_ports()
     follow = not arguments
-    daemon = Daemon(CONFIG.format(**ports), os.path.join(build_dir(), "sme-milter"),
+    names = dnsd.Server(zone=ZONE)
+    daemon = Daemon(CONFIG.format(dns=names.address, **ports), os.path.join(build_dir(), "sme-milter"),
                     on_line=(lambda line, _: print(line, flush=True)) if follow else None)
     status = 0
     try:
-        with Postfix("unix:" + daemon.socket, ports=dict(ports, xclient=0)) as postfix:
+        with names, Postfix("unix:" + daemon.socket, ports=dict(ports, xclient=0)) as postfix:
             daemon.start()
             if follow:
                 instructions(daemon, postfix)
