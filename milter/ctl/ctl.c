@@ -9,7 +9,7 @@
 
 static const struct ctl_command *const commands[] = {
     &ctl_config_check, &ctl_config_show, &ctl_config_defaults, &ctl_policies,
-    &ctl_test,         &ctl_postfix_snippet, &ctl_postfix_doctor,
+    &ctl_test,         &ctl_dnsbl_audit, &ctl_postfix_snippet, &ctl_postfix_doctor,
 };
 #define COMMANDS (sizeof commands / sizeof commands[0])
 

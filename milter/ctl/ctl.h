@@ -11,6 +11,8 @@
 /* Exit codes: 0 fine, 1 findings, then those of sysexits.h. */
 enum { CTL_FINE = 0, CTL_FINDINGS = 1 };
 
+struct config;
+
 struct ctl {
     struct arena *arena;
     struct str config_path; /* -c FILE; empty: the default */
@@ -29,7 +31,7 @@ struct ctl_command {
 };
 
 extern const struct ctl_command ctl_config_check, ctl_config_show, ctl_config_defaults, ctl_policies, ctl_test,
-    ctl_postfix_snippet, ctl_postfix_doctor;
+    ctl_dnsbl_audit, ctl_postfix_snippet, ctl_postfix_doctor;
 
 /* ctl_usage - complain on standard error in one line, point to --help, return EX_USAGE. */
 int ctl_usage(const struct ctl_command *command, const char *format, ...) __attribute__((format(printf, 2, 3)));
@@ -41,5 +43,10 @@ struct config *ctl_config(struct ctl *ctl);
 /* ctl_option - the value of "--name VALUE" or "--name=VALUE" at argv[*i], advancing *i; NULL when argv[*i] is another
  * word. A missing value is said and ends the program with EX_USAGE. */
 const char *ctl_option(struct ctl *ctl, const struct ctl_command *command, int *i, const char *name);
+
+/* ctl_dns_begin - from now on questions to the DNS are answered: by the servers of the configuration, or from a zone file
+ * (NULL: none). What is wrong is said on standard error, and the exit status returned. ctl_dns_end - no more. */
+int ctl_dns_begin(struct ctl *ctl, const struct config *config, const char *zone_file);
+void ctl_dns_end(void);
 
 #endif

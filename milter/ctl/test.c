@@ -14,7 +14,7 @@
 #define RCPT_MOST 1000
 
 struct envelope {
-    const char *file, *ip, *helo, *from, *auth, *name, *tls;
+    const char *file, *ip, *helo, *from, *auth, *name, *tls, *dns;
     const char *rcpt[RCPT_MOST];
     size_t rcpt_count;
     long port;
@@ -205,6 +205,8 @@ static void parse(struct ctl *ctl, struct envelope *e)
             e->name = value;
         else if ((value = ctl_option(ctl, &ctl_test, &i, "--tls")))
             e->tls = value;
+        else if ((value = ctl_option(ctl, &ctl_test, &i, "--dns")))
+            e->dns = value;
         else if (ctl->argv[i][0] == '-' && ctl->argv[i][1])
             exit(ctl_usage(&ctl_test, "there is no option %s", ctl->argv[i]));
         else if (e->file)
@@ -217,11 +219,12 @@ static void parse(struct ctl *ctl, struct envelope *e)
 static int run(struct ctl *ctl)
 {
     struct envelope e = {.port = 25};
-    struct trial t = {.ctl = ctl, .findings = json_array(), .replies = json_array(), .edits = json_array()};
+    struct trial t = {.ctl = ctl};
     struct config *config;
     struct str message;
     struct ip ip;
     const char *verdict;
+    int status;
 
     parse(ctl, &e);
     if (!e.file || !e.ip || !e.helo || !e.from || !e.rcpt_count)
@@ -232,11 +235,20 @@ static int run(struct ctl *ctl)
     config = ctl_config(ctl);
     if (!config)
         return EX_CONFIG;
+    status = ctl_dns_begin(ctl, config, e.dns);
+    if (status != CTL_FINE) {
+        config_unref(&config);
+        return status;
+    }
+    t.findings = json_array();
+    t.replies = json_array();
+    t.edits = json_array();
     if (ctl->json)
         t.json = json_object();
     log_capture(ignore_line, NULL);
     play(&t, config, &e, message);
     config_unref(&config);
+    ctl_dns_end();
     verdict = t.code == 0 ? "accept" : t.code >= 500 ? "reject" : "tempfail";
     if (t.json) {
         json_object_set(t.json, "findings", t.findings);
@@ -257,7 +269,8 @@ static int run(struct ctl *ctl)
 
 const struct ctl_command ctl_test = {
     .words = "test",
-    .usage = "FILE --ip A --helo H --from S --rcpt R... [--port N] [--auth U] [--name PTR] [--tls VERSION]",
+    .usage = "FILE --ip A --helo H --from S --rcpt R... [--port N] [--auth U] [--name PTR] [--tls VERSION]"
+             " [--dns ZONEFILE]",
     .summary = "Run the real policies on one message and say what each found",
     .help = "  FILE            the message (RFC 5322); - for standard input\n"
             "  --ip A          address of the client\n"
@@ -268,6 +281,9 @@ const struct ctl_command ctl_test = {
             "  --auth U        authenticated as U\n"
             "  --name PTR      the client's verified name\n"
             "  --tls VERSION   TLS version, e.g. TLSv1.3\n"
+            "  --dns ZONEFILE  every question to the DNS is answered from this file: `name TYPE data` a line; instead of\n"
+            "                  data SERVFAIL, TIMEOUT, REFUSED, NXDOMAIN, NODATA or MALFORMED; names that no line\n"
+            "                  mentions do not exist\n"
             "exit: 0 accepted, 1 refused, 75 put off\n",
     .run = run,
 };

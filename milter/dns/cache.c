@@ -12,6 +12,7 @@
 #define BYTES_EACH 4096
 #define BYTES_MOST ((size_t)64 * 1024 * 1024)
 #define ENTRIES_USUAL 10000
+#define KEPT_OVER 32 /* entries of a shard that may be over its limit while many questions are in flight */
 #define WAIT_MOST_MS (10 * 60 * 1000) /* no answer is waited for longer, whatever the deadline says */
 
 struct shard {
@@ -219,9 +220,10 @@ static void table_remove(struct shard *s, struct entry *e)
     entry_drop(e);
 }
 
-static void table_trim(struct shard *s)
+/* table_trim - down to the limits less `room` entries, which may also be negative. */
+static void table_trim(struct shard *s, long room)
 {
-    while (s->oldest && (s->kept > s->kept_most || s->bytes > s->bytes_most))
+    while (s->oldest && ((long)s->kept > (long)s->kept_most - room || s->bytes > s->bytes_most))
         table_remove(s, s->oldest);
 }
 
@@ -250,6 +252,7 @@ struct entry *cache_ask(struct str name, enum dns_type type, int64_t now, bool *
     }
     *fresh = !e;
     if (!e) {
+        table_trim(s, 1); /* here rather than in cache_settle: the resolver's thread has enough to do */
         e = entry_new(name, type, hash, s, now);
         table_add(s, e);
     } else {
@@ -320,10 +323,11 @@ static void count_answer(struct shard *s, const struct dns_answer *answer)
     }
 }
 
-void cache_answer(struct entry *e, const struct dns_answer *answer, int64_t now, int64_t due)
+bool cache_settle(struct entry *e, const struct dns_answer *answer, int64_t now, int64_t due)
 {
     struct shard *s = e->shard;
     struct dns_answer copy;
+    bool waited_for;
     size_t bytes;
     void *block = answer_copy(answer, &copy, &bytes);
 
@@ -336,17 +340,28 @@ void cache_answer(struct entry *e, const struct dns_answer *answer, int64_t now,
     e->bytes += bytes;
     atomic_store_explicit(&e->done, true, memory_order_release);
     count_answer(s, &copy);
-    if (e->waiters)
-        pthread_cond_broadcast(&e->wake);
+    waited_for = e->waiters > 0;
     if (e->in_table && (e->expires <= now || e->bytes > s->bytes_most)) {
         table_remove(s, e);
     } else if (e->in_table) {
         lru_add(s, e);
         s->kept++;
         s->bytes += e->bytes;
-        table_trim(s);
+        table_trim(s, s->kept_most ? -KEPT_OVER : 0);
     }
     pthread_mutex_unlock(&s->lock);
+    return waited_for;
+}
+
+void cache_wake(struct entry *e)
+{
+    pthread_cond_broadcast(&e->wake);
+}
+
+void cache_answer(struct entry *e, const struct dns_answer *answer, int64_t now, int64_t due)
+{
+    if (cache_settle(e, answer, now, due))
+        cache_wake(e);
 }
 
 static struct timespec after_ms(int64_t ms)
@@ -404,7 +419,7 @@ void cache_limit(size_t entries)
 
         pthread_mutex_lock(&s->lock);
         shard_limit(s, entries);
-        table_trim(s);
+        table_trim(s, 0);
         pthread_mutex_unlock(&s->lock);
     }
 }

@@ -31,6 +31,8 @@ struct entry {
     atomic_bool done;
     atomic_bool follow; /* the addresses of its names will be wanted: see dns_ask_follow() */
 
+    struct entry *queued; /* resolver.c's: the next one */
+
     /* cache.c's */
     atomic_uint references;
     struct shard *shard;
@@ -52,6 +54,11 @@ struct entry *cache_ask(struct str name, enum dns_type type, int64_t now, bool *
 /* cache_answer - copies the answer, keeps it for its TTL (seconds of a DNS_FAIL too) from `due` on, and wakes who
  * waits. Once for each entry. */
 void cache_answer(struct entry *e, const struct dns_answer *answer, int64_t now, int64_t due);
+
+/* cache_settle - the same without waking: true when cache_wake has to come soon. For who answers many at once: a woken
+ * waiter then finds his other answers there too. */
+bool cache_settle(struct entry *e, const struct dns_answer *answer, int64_t now, int64_t due);
+void cache_wake(struct entry *e);
 
 /* cache_wait - until the answer is there and due, or the deadline (clock_ms()); whether it is. */
 bool cache_wait(struct entry *e, int64_t deadline);

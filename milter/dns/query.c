@@ -27,6 +27,8 @@
 #define ALL_DEAD_PROBE_MS 1000
 #define UDP_CUT 512         /* what c-ares cuts answers to, once it has met a server without EDNS */
 #define RCODE_FORMERR 1
+#define WAKE_MOST 128
+#define SPARES_MOST 256     /* queries kept for use */
 #define BURST_MOST 100      /* questions sent before we look for answers */
 
 struct attempt {
@@ -39,7 +41,6 @@ struct attempt {
 
 struct query {
     struct entry *entry;  /* a reference; NULL once it is answered */
-    struct query *next;   /* in resolver.c's queue */
     uint64_t serial, set; /* its number; which set of servers the counts below are of */
     int64_t due, ends;    /* the next step; the last one */
     unsigned attempts;    /* for time */
@@ -71,6 +72,10 @@ static struct {
     bool choked;             /* the system takes no more packets for now */
     int64_t passed;          /* the last question that was sent although all are dead */
     int64_t ticked;
+    struct query *spare; /* to be used again, linked by `after` */
+    size_t spares;
+    struct entry *wake[WAKE_MOST]; /* answered, and their waiters not woken yet */
+    size_t wake_count;
     uint16_t ids[512];
     size_t ids_left;
 } own;
@@ -138,16 +143,31 @@ static void query_stale(struct query *q)
             attempt_stale(&q->attempt[i]);
 }
 
+static void wake_all(void)
+{
+    for (size_t i = 0; i < own.wake_count; i++) {
+        cache_wake(own.wake[i]);
+        entry_drop(own.wake[i]);
+    }
+    own.wake_count = 0;
+}
+
 static void query_finish(struct query *q, const struct dns_answer *answer)
 {
     int64_t now = clock_ms();
+    bool wake;
 
     query_stale(q);
-    cache_answer(q->entry, answer, now, now);
+    wake = cache_settle(q->entry, answer, now, now);
     if (atomic_load(&q->entry->follow))
         resolver_follow(q->entry);
-    entry_drop(q->entry);
+    if (wake)
+        own.wake[own.wake_count++] = q->entry;
+    else
+        entry_drop(q->entry);
     q->entry = NULL;
+    if (own.wake_count == WAKE_MOST)
+        wake_all();
     list_remove(q);
     if (q->open == 0)
         list_add(&own.garbage, q);
@@ -423,39 +443,20 @@ static void query_step(struct query *q, int64_t now)
 
 /* ---- for resolver.c ---- */
 
-struct query *query_new(struct entry *e)
+bool queries_reserve(void)
 {
-    struct query *q;
-
-    if (atomic_fetch_add_explicit(&in_flight, 1, memory_order_relaxed) >= DNS_IN_FLIGHT_MOST) {
-        atomic_fetch_sub_explicit(&in_flight, 1, memory_order_relaxed);
-        return NULL;
-    }
-    q = dns_alloc(sizeof *q);
-    entry_hold(e);
-    q->entry = e;
-    return q;
+    if (atomic_fetch_add_explicit(&in_flight, 1, memory_order_relaxed) < DNS_IN_FLIGHT_MOST)
+        return true;
+    queries_unreserve();
+    return false;
 }
 
-static void query_free(struct query *q)
+void queries_unreserve(void)
 {
-    entry_drop(q->entry);
-    free(q);
     atomic_fetch_sub_explicit(&in_flight, 1, memory_order_relaxed);
 }
 
-void query_drop(struct query *q, const char *why)
-{
-    cache_answer(q->entry, &(struct dns_answer){.status = DNS_FAIL, .why = why}, q->entry->asked, q->entry->asked);
-    query_free(q);
-}
-
-struct query **query_next(struct query *q)
-{
-    return &q->next;
-}
-
-void query_count(struct dns_counters *c)
+void queries_count(struct dns_counters *c)
 {
     c->sent += atomic_load_explicit(&sent, memory_order_relaxed);
 }
@@ -477,11 +478,21 @@ void queries_servers(struct upstreams *set)
     upstreams_free(old);
 }
 
-void queries_add(struct query *q)
+void queries_add(struct entry *e)
 {
+    struct query *q = own.spare;
+
+    if (q) {
+        own.spare = q->after;
+        own.spares--;
+        *q = (struct query){.entry = NULL};
+    } else {
+        q = dns_alloc(sizeof *q);
+    }
+    q->entry = e;
     q->serial = ++own.serial;
     q->set = own.set_serial;
-    q->ends = q->entry->asked + own.set->timeout_ms;
+    q->ends = e->asked + own.set->timeout_ms;
     q->why = "timeout";
     list_add(&own.ready, q);
 }
@@ -497,7 +508,14 @@ static void garbage_free(void)
         struct query *q = own.garbage.first;
 
         list_remove(q);
-        query_free(q);
+        queries_unreserve();
+        if (own.spares < SPARES_MOST) {
+            q->after = own.spare;
+            own.spare = q;
+            own.spares++;
+        } else {
+            free(q);
+        }
     }
 }
 
@@ -509,12 +527,14 @@ void queries_work(void)
         own.ticked = now;
         upstreams_tick(own.set);
     }
+    wake_all();
     own.choked = false;
     for (unsigned i = 0; i <= ATTEMPTS_MOST; i++)
         while (own.waiting[i].first && own.waiting[i].first->due <= now)
             query_step(own.waiting[i].first, now);
     for (unsigned i = 0; i < BURST_MOST && own.ready.first && !own.choked; i++)
         query_step(own.ready.first, now);
+    wake_all();
     garbage_free();
 }
 
@@ -541,6 +561,14 @@ void queries_end(void)
             list_add(&own.ready, own.waiting[i].first);
     while (own.ready.first)
         query_fail(own.ready.first, "no server", 0);
+    wake_all();
     garbage_free();
+    while (own.spare) {
+        struct query *q = own.spare;
+
+        own.spare = q->after;
+        free(q);
+    }
+    own.spares = 0;
     arena_free(&own.scratch);
 }

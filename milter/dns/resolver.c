@@ -22,7 +22,7 @@ static struct {
     bool running, stop;
     bool sleeping;              /* the thread waits, or is about to: who gives it work rings */
     int epoll, event;
-    struct query *queue, **queue_end;
+    struct entry *queue, **queue_end; /* each with a reference */
     struct upstreams *next_set; /* to be used from now on */
     struct server servers[DNS_SERVERS_MOST];
     size_t server_count;
@@ -36,7 +36,7 @@ static struct {
 static bool take_orders(bool *idle)
 {
     struct upstreams *set;
-    struct query *queue;
+    struct entry *queue;
     bool stop;
 
     pthread_mutex_lock(&state.lock);
@@ -52,10 +52,10 @@ static bool take_orders(bool *idle)
     if (set)
         queries_servers(set);
     while (queue) {
-        struct query *q = queue;
+        struct entry *e = queue;
 
-        queue = *query_next(q);
-        queries_add(q);
+        queue = e->queued;
+        queries_add(e);
     }
     return !stop;
 }
@@ -65,6 +65,7 @@ static void *run(void *set)
     struct epoll_event events[EVENTS_MOST];
     bool idle;
 
+    pthread_setname_np(pthread_self(), "sme-dns");
     queries_begin(set);
     while (take_orders(&idle)) {
         int n;
@@ -94,27 +95,34 @@ static void ring(void)
 
 /* ---- for dns.c ---- */
 
+static void fail(struct entry *e, const char *why)
+{
+    cache_answer(e, &(struct dns_answer){.status = DNS_FAIL, .why = why}, e->asked, e->asked);
+}
+
 void resolver_ask(struct entry *e)
 {
-    struct query *q = query_new(e);
     bool taken = false;
 
-    if (!q) {
-        cache_answer(e, &(struct dns_answer){.status = DNS_FAIL, .why = "too many questions"}, e->asked, e->asked);
+    if (!queries_reserve()) {
+        fail(e, "too many questions");
         return;
     }
     pthread_mutex_lock(&state.lock);
     if (state.running && !state.stop) {
-        *state.queue_end = q;
-        state.queue_end = query_next(q);
+        entry_hold(e);
+        *state.queue_end = e;
+        state.queue_end = &e->queued;
         if (state.sleeping)
             ring(); /* under the lock: the descriptor is open as long as it runs */
         state.sleeping = false;
         taken = true;
     }
     pthread_mutex_unlock(&state.lock);
-    if (!taken)
-        query_drop(q, "no server");
+    if (!taken) {
+        queries_unreserve();
+        fail(e, "no server");
+    }
 }
 
 /* ask_ahead - into the cache, for nobody yet. */
@@ -150,7 +158,7 @@ void resolver_follow(const struct entry *e)
 
 void resolver_count(struct dns_counters *c)
 {
-    query_count(c);
+    queries_count(c);
 }
 
 static int64_t timeout_of(const struct dns_settings *settings)
@@ -275,7 +283,7 @@ bool resolver_start(const struct dns_settings *settings, struct str *error, stru
 
 void resolver_stop(void)
 {
-    struct query *queue;
+    struct entry *queue;
 
     pthread_mutex_lock(&state.lock);
     if (!state.running) {
@@ -296,10 +304,12 @@ void resolver_stop(void)
     state.next_set = NULL;
     pthread_mutex_unlock(&state.lock);
     while (queue) {
-        struct query *q = queue;
+        struct entry *e = queue;
 
-        queue = *query_next(q);
-        query_drop(q, "no server");
+        queue = e->queued;
+        queries_unreserve();
+        fail(e, "no server");
+        entry_drop(e);
     }
     close_all();
 }

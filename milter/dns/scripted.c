@@ -110,7 +110,7 @@ static size_t rules_exactly(struct str name, const struct rule **first)
         else
             high = middle;
     }
-    *first = script.rules.items + low;
+    *first = script.rules.count ? script.rules.items + low : NULL;
     while (low + n < script.rules.count && str_is(script.rules.items[low + n].name, name))
         n++;
     return n;

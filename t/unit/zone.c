@@ -50,7 +50,7 @@ static void test_parse(void)
         {"multi.uribl.com", "multi.uribl.com", "", 2},
     };
     static const char *const wrong[] = {
-        "", ".", "bl", "bl..test", "-bl.test", "bl.test/24", "192.0.2.1", "bl test", "bl.test=", "bl.test=127.0.0",
+        "", ".", "bl", "bl..test", "bl.test/24", "192.0.2.1", "bl test", "bl.test=", "bl.test=127.0.0",
         "bl.test=127.0.0.2.3", "bl.test=127.0.0.256", "bl.test=127.0.0.[2", "bl.test=127.0.0.[]", "bl.test=127.0.0.[4..2]",
         "bl.test=127.0.0.[2;]x", "bl.test=127.0.0.[2-4]", "bl.test=127.0.0.-1", "bl.test=127..0.2", "=127.0.0.2", ":text",
         "bl.test=127.0.0.[2..4..6]", "bl.test=127.0.0.[2.4]",
@@ -207,6 +207,9 @@ static void test_judge(void)
         {"bl.test", "127.0.0.2 127.255.255.254", ZONE_UNSURE, "127.255.255.254"},
         {"bl.test", "127.0.0.2 192.0.2.1", ZONE_UNSURE, "192.0.2.1"},
         {"bl.test", "127.0.0.1 127.0.0.2", ZONE_UNSURE, "127.0.0.1"},
+        {"bl.test", "127.0.0.2 127.0.0.255", ZONE_UNSURE, "127.0.0.255"},
+        {"bl.test=127.0.0.[2..255]", "127.0.0.255", ZONE_UNSURE, "127.0.0.255"},
+        {"dbl.spamhaus.org", "127.0.1.2 127.0.1.255", ZONE_UNSURE, "127.0.1.255"},
         {"bl.test=127.255.255.254", "127.255.255.254", ZONE_UNSURE, "127.255.255.254"}, /* whatever the administrator says */
         {"bl.test=127.0.0.1", "127.0.0.1", ZONE_UNSURE, "127.0.0.1"},
         {"bl.test=192.0.2.1", "192.0.2.1", ZONE_UNSURE, "192.0.2.1"},
