@@ -14,7 +14,7 @@ static const struct option dnsbl_rows[] = {
     OPT_CLIENT_ZONES(struct dnsbl_options, zones, "zen.spamhaus.org, bl.spamcop.net, psbl.surriel.com",
                      "zone, zone=127.0.0.[2;4..11], zone:text with %IP%"),
     OPT_CIDRS(struct dnsbl_options, allow, "", "clients that are not asked about"),
-    OPT_DURATION(struct dnsbl_options, timeout, "5s", 100, 60000, "how long to wait for the lists, from the connect on"),
+    OPT_DURATION(struct dnsbl_options, timeout, "5s", 100, 60000, "how long to wait for the lists, from CONNECT on"),
     OPTION_END,
 };
 

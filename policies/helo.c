@@ -27,7 +27,8 @@ struct helo_state {
 
 static const struct option helo_rows[] = {
     OPT_WORD(struct helo_options, level, "lenient", level_words, "how many tests are run"),
-    OPT_HOSTS(struct helo_options, badhelo, "", "names that are refused: name, .domain, /regex/, each with an optional text"),
+    OPT_HOSTS(struct helo_options, badhelo, "",
+              "names that are refused: name, .domain, /regex/, each with an optional text"),
     OPT_DURATION(struct helo_options, timeout, "5s", 100, 60000, "how long to wait for the DNS"),
     OPT_BOOL(struct helo_options, header, "no", "replace X-HELO by one with the client's HELO name"),
     OPTION_END,

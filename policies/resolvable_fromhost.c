@@ -1,7 +1,7 @@
 /* resolvable_fromhost - a sender whose domain can be answered.
  *
- * MX, A and AAAA of the domain are asked together; then the addresses of its MX hosts. One address outside of the invalid
- * networks is enough. A null MX (RFC 7505) and a domain that does not exist will not be different tomorrow: 550.
+ * MX, A and AAAA of the domain are asked together; then the addresses of its MX hosts. One address outside of the
+ * invalid networks is enough. A null MX (RFC 7505) and a domain that does not exist will not be different tomorrow: 550.
  */
 #include "policy.h"
 

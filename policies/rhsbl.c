@@ -8,7 +8,8 @@ struct rhsbl_options {
 };
 
 static const struct option rhsbl_rows[] = {
-    OPT_NAME_ZONES(struct rhsbl_options, zones, "dbl.spamhaus.org", "zone, zone=127.0.1.[2..6], zone:8-16-64-128, zone:text"),
+    OPT_NAME_ZONES(struct rhsbl_options, zones, "dbl.spamhaus.org",
+                   "zone, zone=127.0.1.[2..6], zone:8-16-64-128, zone:text"),
     OPTION_END,
 };
 
@@ -24,7 +25,8 @@ static void rhsbl_ask(struct context *c)
     struct str domain = c->message->sender.domain;
     struct ip ip;
 
-    if (domain.n == 0 || domain.p[0] == '[' || ip_parse(domain, &ip)) /* a bounce, or an address: lists of names refuse it */
+    /* a bounce; an address, which lists of names refuse */
+    if (domain.n == 0 || domain.p[0] == '[' || ip_parse(domain, &ip))
         return;
     asked->deadline = clock_ms() + WAIT_MS;
     asked->questions = arena_array(c->arena, o->zones.count + 1, sizeof *asked->questions);

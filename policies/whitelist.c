@@ -1,7 +1,7 @@
 /* whitelist - clients and senders whose mail skips filters. It grants no relaying, and it judges nobody.
  *
- * Networks are known at CONNECT; names and DNS lists are asked there and harvested at MAIL, before the policies behind it
- * look. Senders count only when SPF or DKIM shows that they are who they say.
+ * Networks are known at CONNECT; names and DNS lists are asked there and harvested at MAIL, before the policies behind
+ * it look. Senders count only when SPF or DKIM shows that they are who they say.
  */
 #include "policy.h"
 
@@ -113,12 +113,13 @@ static struct finding whitelist_mail(struct context *c)
                             arena_printf(c->arena, STR_FMT " (" STR_FMT ")", STR_ARG(entry->written), STR_ARG(name)));
     for (size_t i = 0; i < o->zones.count; i++) {
         const struct zone *zone = &o->zones.items[i];
-        const struct dns_answer *answer = state->questions[i] ? dns_harvest(state->questions[i], state->deadline) : NULL;
+        const struct dns_answer *answer;
         struct str why;
         enum zone_said said;
 
-        if (!answer)
+        if (!state->questions[i])
             continue;
+        answer = dns_harvest(state->questions[i], state->deadline);
         said = zone_judge(c->arena, zone, answer, &why);
         if (!state->counted)
             health_seen(zone, ip_text(c->arena, s->peer.ip), said, answer->took_ms);

@@ -249,8 +249,9 @@ const struct ctl_command ctl_dnsbl_audit = {
     .summary = "Ask the test points of every DNS list, and tell what the daemon knows of each",
     .help = "  --dns FILE      answers from a zone file instead of the network, as for `test`\n"
             "\n"
-            "For each list of the configuration: what its test points (RFC 5782, 5) say now; then the running daemon's\n"
-            "opinion of it and since when, how often it was asked, hit and gave no usable answer, and its mean latency.\n"
+            "For each list of the configuration: what its test points (RFC 5782, 5) say now; then the running\n"
+            "daemon's opinion of it and since when, how often it was asked, hit and gave no usable answer, and its\n"
+            "mean latency.\n"
             "exit: 0 all can be believed, 1 some cannot, 69 nothing could be asked\n",
     .run = run,
 };

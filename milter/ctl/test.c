@@ -281,9 +281,9 @@ const struct ctl_command ctl_test = {
             "  --auth U        authenticated as U\n"
             "  --name PTR      the client's verified name\n"
             "  --tls VERSION   TLS version, e.g. TLSv1.3\n"
-            "  --dns ZONEFILE  every question to the DNS is answered from this file: `name TYPE data` a line; instead of\n"
-            "                  data SERVFAIL, TIMEOUT, REFUSED, NXDOMAIN, NODATA or MALFORMED; names that no line\n"
-            "                  mentions do not exist\n"
+            "  --dns ZONEFILE  every question to the DNS is answered from this file: `name TYPE data` a line;\n"
+            "                  instead of data SERVFAIL, TIMEOUT, REFUSED, NXDOMAIN, NODATA or MALFORMED; names that\n"
+            "                  no line mentions do not exist\n"
             "exit: 0 accepted, 1 refused, 75 put off\n",
     .run = run,
 };

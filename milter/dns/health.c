@@ -116,7 +116,7 @@ static uint64_t hash_of(struct str s)
     return h;
 }
 
-/* remember - this client among those of the last ten minutes; returns how many are remembered, *listed of them listed. */
+/* remember - this client among those of the last ten minutes; returns how many those are, *listed of them listed. */
 static unsigned remember(struct state *s, uint64_t hash, bool is_listed, unsigned *listed)
 {
     int64_t now = clock_ms();
@@ -147,8 +147,8 @@ static unsigned remember(struct state *s, uint64_t hash, bool is_listed, unsigne
     return recent;
 }
 
-/* is_unusual - a list that begins to list everybody (an expired domain, a broken mirror) lists far more than it used to;
- * one that lists every single client is not believed whatever it used to do. */
+/* is_unusual - a list that begins to list everybody (an expired domain, a broken mirror) lists far more than it used
+ * to; one that lists every single client is not believed whatever it used to do. */
 static bool is_unusual(const struct state *s, unsigned recent, unsigned listed)
 {
     double limit = s->samples >= SAMPLES_LEAST ? s->mean_listed * 5 : 0;
@@ -172,8 +172,8 @@ static void breaker(struct state *s, unsigned recent, unsigned listed)
         turn(s, ZONE_TRUSTED, why);
 }
 
-/* learn - what the list usually lists. Until that is known also while it is tripped, so that a server which hears mostly
- * from bots trips it once; afterwards not, or a list that went wrong would become usual. */
+/* learn - what the list usually lists. Until that is known also while it is tripped, so that a server which hears
+ * mostly from bots trips it once; afterwards not, or a list that went wrong would become usual. */
 static void learn(struct state *s, bool is_listed)
 {
     bool trusted = !registry.watched || s->health == ZONE_TRUSTED;

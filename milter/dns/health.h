@@ -7,8 +7,8 @@
  *                                           tripped (asked and counted, not judged by)
  *
  * The daemon tests every list at start and every 30 minutes; a list that is not trusted never decides anything. Where
- * nobody watches (tests, `sme-milterctl test`) every list is trusted. State is kept by name over reloads, and written to
- * zones.json in the state directory for `sme-milterctl dnsbl audit`.
+ * nobody watches (tests, `sme-milterctl test`) every list is trusted. State is kept by name over reloads, and written
+ * to zones.json in the state directory for `sme-milterctl dnsbl audit`.
  */
 #ifndef DNS_HEALTH_H
 #define DNS_HEALTH_H
@@ -22,7 +22,7 @@ extern const char *const zone_health_names[]; /* "unknown" "trusted" "suspended"
 /* health_trusts - whether findings may be made from this list's answers. */
 bool health_trusts(const struct zone *zone);
 
-/* health_seen - count what a list said of a client (its address, or a hash of a name): for hits, latency, and the breaker. */
+/* health_seen - count what a list said of a client (its address) or of a name: for hits, latency, and the breaker. */
 void health_seen(const struct zone *zone, struct str whom, enum zone_said said, int64_t took_ms);
 
 /* health_test - ask the list's test points now (waits up to timeout_ms) and take the result over. */

@@ -241,8 +241,8 @@ static bool in_set(const uint8_t set[32], uint8_t octet_value)
 /* refuses - answers with which lists say "not you", "too many", "no such zone", or that somebody else answered. */
 static bool refuses(const uint8_t v4[4])
 {
-    return v4[0] != 127 || (v4[1] == 255 && v4[2] == 255) || (v4[1] == 0 && v4[2] == 0 && (v4[3] == 1 || v4[3] == 255)) ||
-           (v4[1] == 0 && v4[2] == 1 && v4[3] == 255);
+    return v4[0] != 127 || (v4[1] == 255 && v4[2] == 255) ||
+           (v4[1] == 0 && v4[2] == 0 && (v4[3] == 1 || v4[3] == 255)) || (v4[1] == 0 && v4[2] == 1 && v4[3] == 255);
 }
 
 static enum zone_said judge_code(const struct zone *zone, const uint8_t v4[4])

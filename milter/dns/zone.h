@@ -5,7 +5,8 @@
  *     zone:text with %IP%         (what the client is told; also after codes)
  *
  * Rules (RFC 5782, and the outages of twenty years): only A records decide; an answer outside 127.0.0.0/8, 127.0.0.1,
- * 127.0.0.255 and all of 127.255.255.0/24 are a list's way to say that it did not answer; a failed question says nothing.
+ * 127.0.0.255 and all of 127.255.255.0/24 are a list's way to say that it did not answer; a failed question says
+ * nothing.
  */
 #ifndef DNS_ZONE_H
 #define DNS_ZONE_H
@@ -44,9 +45,10 @@ struct zone_list {
     size_t count;
 };
 
-/* zone_parse - one entry. False with *error when it is none. A list that is known to be dead is false with *dead set and
- * *error saying since when. */
-bool zone_parse(struct arena *a, enum zone_kind kind, struct str text, struct zone *zone, struct str *error, bool *dead);
+/* zone_parse - one entry. False with *error when it is none. A list that is known to be dead is false with *dead set
+ * and *error saying since when. */
+bool zone_parse(struct arena *a, enum zone_kind kind, struct str text, struct zone *zone, struct str *error,
+                bool *dead);
 
 /* zone_takes - whether this client is to be asked about at all: never private, reserved or local addresses, IPv6 only
  * where the list is not known to lack it. */

@@ -1,6 +1,6 @@
 #!/usr/bin/python3
-"""DNS lists, good and bad, in front of the real daemon: who lists a client is heard, who lists the world, refuses us, goes
-wrong in mid-run or is dead refuses nobody. And the commands that tell of it: `dnsbl audit`, `test --dns`."""
+"""DNS lists, good and bad, in front of the real daemon: who lists a client is heard, who lists the world, refuses us,
+goes wrong in mid-run or is dead refuses nobody. And the commands that tell of it: `dnsbl audit`, `test --dns`."""
 import json
 import os
 import subprocess
@@ -192,7 +192,8 @@ def offline(tap, directory):
     directory.write("conf", 'profile "all" {\n policies = {"fcrdns", "dnsbl", "helo", "resolvable_fromhost"}\n'
                             ' dnsbl { enabled = yes  zones = {"good.test"} }\n helo { level = strict }\n}\n')
     directory.write("mail", mail_text())
-    names = "7.2.0.192.in-addr.arpa PTR mx.a.test\nmx.a.test A 192.0.2.7\nb.test MX 10 mx.b.test\nmx.b.test AAAA 2001:db8::9\n"
+    names = ("7.2.0.192.in-addr.arpa PTR mx.a.test\nmx.a.test A 192.0.2.7\n"
+             "b.test MX 10 mx.b.test\nmx.b.test AAAA 2001:db8::9\n")
     status, out, err = run(names)
     tap.ok(status == 0 and "peer.name=mx.a.test" in out and "helo.match=both" in out and not err,
            "test --dns: accepted, with what was found and why", status, out, err)
@@ -210,12 +211,13 @@ def offline(tap, directory):
     tap.ok(status == 1 and found.get("dnsbl", {}).get("facts", {}).get("list") == "good.test=127.0.0.2",
            "as JSON", out, err)
     status, out, err = run(names + "this is no line\n")
-    tap.ok(status == 65 and f"{directory.file('zone')}:5: " in err and not out, "a mistake in the zone file: 65, with its "
-           "line", status, out, err)
+    tap.ok(status == 65 and f"{directory.file('zone')}:5: " in err and not out,
+           "a mistake in the zone file: 65, with its line", status, out, err)
     os.unlink(directory.file("zone"))
     status = subprocess.run([os.path.join(taps.build_dir(), "sme-milterctl"), "-c", directory.file("conf"), "test",
                              directory.file("mail"), "--ip", "192.0.2.7", "--helo", "a", "--from", "x@b.test", "--rcpt",
-                             "me@here.test", "--dns", directory.file("zone")], capture_output=True, timeout=60).returncode
+                             "me@here.test", "--dns", directory.file("zone")],
+                            capture_output=True, timeout=60).returncode
     tap.same(status, 66, "no zone file: 66")
 
 
@@ -231,7 +233,8 @@ def audit_offline(tap, directory):
 
     right = "2.0.0.127.good.test A 127.0.0.2\ntest.rhs.test A 127.0.0.2\n"
     status, out, err = run('"good.test"', right)
-    tap.ok(status == 0 and "good.test" in out and "rhs.test" in out and not err, "audit: all can be believed", status, out)
+    tap.ok(status == 0 and "good.test" in out and "rhs.test" in out and not err,
+           "audit: all can be believed", status, out)
     status, out, err = run('"good.test", "good2.test"', right)
     tap.ok(status == 1 and "stale or gone" in out, "audit: one cannot", status, out, err)
     status, out, err = run('"good.test", "rhsbl.sorbs.net"', right)

@@ -3,8 +3,8 @@
 
     mmdb.py TEXT DATABASE
 
-A CODE of - is a network without a country. The line "version 4" makes a database that knows IPv4 only; otherwise it holds
-both, IPv4 below ::/96. "truncated N" leaves out the last N bytes of the data.
+A CODE of - is a network without a country. The line "version 4" makes a database that knows IPv4 only; otherwise it
+holds both, IPv4 below ::/96. "truncated N" leaves out the last N bytes of the data.
 """
 import ipaddress
 import struct

@@ -92,12 +92,15 @@ static void test_points(void)
         {"half.test", "2.0.0.127.half.test A 127.255.255.255", ZONE_SUSPENDED, "it refuses us"},
         {"one.test", "2.0.0.127.one.test A 127.0.0.1", ZONE_SUSPENDED, "it refuses us"},
         {"parked.test", "*.parked.test A 203.0.113.80", ZONE_SUSPENDED, "203.0.113.80: it refuses us"},
-        {"both.test", "2.0.0.127.both.test A 127.0.0.2\n1.0.0.127.both.test A 127.255.255.254", ZONE_SUSPENDED, "refuses us"},
+        {"both.test", "2.0.0.127.both.test A 127.0.0.2\n1.0.0.127.both.test A 127.255.255.254", ZONE_SUSPENDED,
+         "refuses us"},
         {"silent.test", "*.silent.test ANY TIMEOUT", ZONE_UNKNOWN, "cannot be asked: timeout"},
         {"refused.test", "*.refused.test ANY REFUSED", ZONE_UNKNOWN, "cannot be asked: refused"},
         {"servfail.test", "*.servfail.test ANY SERVFAIL", ZONE_UNKNOWN, "cannot be asked: servfail"},
-        {"deaf.test", "2.0.0.127.deaf.test A 127.0.0.2\n1.0.0.127.deaf.test A SERVFAIL", ZONE_UNKNOWN, "cannot be asked"},
-        {"worse.test", "2.0.0.127.worse.test A SERVFAIL\n1.0.0.127.worse.test A 127.0.0.2", ZONE_SUSPENDED, "lists everybody"},
+        {"deaf.test", "2.0.0.127.deaf.test A 127.0.0.2\n1.0.0.127.deaf.test A SERVFAIL", ZONE_UNKNOWN,
+         "cannot be asked"},
+        {"worse.test", "2.0.0.127.worse.test A SERVFAIL\n1.0.0.127.worse.test A 127.0.0.2", ZONE_SUSPENDED,
+         "lists everybody"},
     };
 
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
@@ -105,8 +108,8 @@ static void test_points(void)
 
         script(cases[i].script);
         ok(!health_trusts(&z), "%s is not believed before its test", cases[i].list);
-        is_str(str_of(zone_health_names[health_test(&z, 5000)]), str_of(zone_health_names[cases[i].health]), "%s is tested",
-               cases[i].list);
+        is_str(str_of(zone_health_names[health_test(&z, 5000)]), str_of(zone_health_names[cases[i].health]),
+               "%s is tested", cases[i].list);
         is_health(&z, cases[i].health, cases[i].list);
         ok(why_has(&z, cases[i].why), "%s: why (" STR_FMT ")", cases[i].list, STR_ARG(status(&z).why));
     }
@@ -284,7 +287,7 @@ static void test_usual(void)
     trips(&calm, 2, 10, 5, &n);
     is_health(&calm, ZONE_TRUSTED, "when it is as before it is believed again");
 
-    is_long(trips(&busy, 1, 30, 100, &n), 1, "a list that lists everybody without exception is not believed by anybody");
+    is_long(trips(&busy, 1, 30, 100, &n), 1, "a list that lists everybody without exception is never believed");
 }
 
 static void test_remembered(void)

@@ -69,7 +69,8 @@ static void test_results(void)
             ok(n->verified[k] == (cases[i].result == PEER_NAMES_PASS), "%s: " STR_FMT, cases[i].address,
                STR_ARG(n->name[k]));
     }
-    is_str(harvest(names_of("192.0.2.1"), 5000)->name[0], STR("mx.a.test"), "names are lower-case, without the last dot");
+    is_str(harvest(names_of("192.0.2.1"), 5000)->name[0], STR("mx.a.test"),
+           "names are lower-case, without the last dot");
     is_str(str_of(harvest(names_of("192.0.2.5"), 5000)->why), STR("servfail"), "unsure says why");
 }
 
