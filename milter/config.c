@@ -236,10 +236,11 @@ static void profile_instances(struct config *config, struct profile *profile, co
         }
         if (!in.common.enabled)
             continue;
+        at = l.body[2] ? l.body[2]->at : l.body[0] ? l.body[0]->at : at;
         if (p->check)
-            p->check(&in.common, in.options, l.body[2] ? l.body[2]->at : at, problems);
+            p->check(&in.common, in.options, at, problems);
         if (p->prepare)
-            p->prepare(a, in.options, l.body[2] ? l.body[2]->at : at, problems);
+            p->prepare(a, in.options, at, problems);
         profile->instances[profile->count++] = in;
     }
 }
@@ -367,6 +368,17 @@ static void apply_section(struct config *config, const char *name, void *values,
     apply_rows(config->arena, rows_of(name), values, body, problems);
 }
 
+static bool listen_valid(struct str listen)
+{
+    struct str rest = listen, kind, port;
+    long number;
+
+    if (str_starts(listen, STR("unix:/")) || str_starts(listen, STR("local:/")))
+        return true;
+    return str_split(&rest, ':', &kind) && (str_is(kind, STR("inet")) || str_is(kind, STR("inet6"))) &&
+           str_split(&rest, '@', &port) && str_to_long(port, &number) && number >= 1 && number <= 65535 && rest.n > 0;
+}
+
 static void finish_globals(struct config *config, struct problems *problems)
 {
     struct global_options *g = &config->global;
@@ -376,9 +388,7 @@ static void finish_globals(struct config *config, struct problems *problems)
         name[sizeof name - 1] = '\0';
         g->hostname = str_dup(config->arena, str_of(name));
     }
-    if (!(str_starts(g->listen, STR("unix:/")) || str_starts(g->listen, STR("local:/")) ||
-          ((str_starts(g->listen, STR("inet:")) || str_starts(g->listen, STR("inet6:"))) &&
-           str_find(g->listen, '@') < g->listen.n)))
+    if (!listen_valid(g->listen))
         problem_error(problems, config_origin(config, NULL, "", rows_of("")),
                       "listen = \"" STR_FMT "\": needs unix:/PATH, inet:PORT@HOST or inet6:PORT@HOST",
                       STR_ARG(g->listen));
@@ -421,7 +431,7 @@ static struct config *build(struct arena *a, struct str path, struct conf_entry 
 
         for (size_t i = 0; i < p->count; i++) {
             config->wants_body |= p->instances[i].policy->wants_body;
-            config->edits |= p->instances[i].policy->edits;
+            config->edits |= p->instances[i].policy->edits && !policy_idle(&p->instances[i], AT_MESSAGE);
         }
     }
     return config;

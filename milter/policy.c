@@ -154,3 +154,8 @@ size_t policy_index(const struct policy *p)
         i++;
     return i;
 }
+
+bool policy_idle(const struct instance *in, enum stage stage)
+{
+    return in->policy->idle && in->policy->idle(in->options, stage);
+}

@@ -86,6 +86,8 @@ struct context {
     struct facts *facts;
 };
 
+bool policy_idle(const struct instance *in, enum stage stage);
+
 #define OPTIONS(type, c) ((const type *)(c)->options)
 
 struct policy {
@@ -108,6 +110,8 @@ struct policy {
     /* prepare - finish the options after they were read (open a database, ...). What it opens is closed by
      * arena_on_reset(a). Only for enabled policies. May be NULL. */
     void (*prepare)(struct arena *a, void *options, struct place at, struct problems *problems);
+    /* idle - with these options it has nothing to do at this stage, and the stage is not asked for. NULL: never. */
+    bool (*idle)(const void *options, enum stage stage);
     bool wants_body;               /* at AT_MESSAGE it reads the message's body */
     bool edits;                    /* it queues edits (edits.h) */
 };

@@ -142,7 +142,7 @@ unsigned stages_used(const struct config *config)
             for (unsigned stage = 0; stage < STAGES; stage++) {
                 const struct instance *in = &p->instances[i];
 
-                if (!in->policy->at[stage] && !in->policy->ask[stage])
+                if ((!in->policy->at[stage] && !in->policy->ask[stage]) || policy_idle(in, (enum stage)stage))
                     continue;
                 used |= 1u << stage;
                 if (in->policy->at[stage] && in->common.reject == REJECT_NOW)

@@ -81,7 +81,7 @@ static struct finding dnsbl_mail(struct context *c)
         said = zone_judge(c->arena, zone, answer, &why);
         if (!asked->counted)
             health_seen(zone, ip_text(c->arena, c->session->peer.ip), said, answer->took_ms);
-        if (said == ZONE_LISTED && !health_trusts(zone)) {
+        if (said == ZONE_LISTED && !health_trusts(zone, asked->deadline)) {
             said = ZONE_UNSURE;
             why = STR("not trusted");
         }

@@ -253,6 +253,13 @@ static struct finding helo_message(struct context *c)
     return NO_OPINION;
 }
 
+static bool helo_idle(const void *options, enum stage stage)
+{
+    const struct helo_options *o = options;
+
+    return stage == AT_MESSAGE && !o->header;
+}
+
 const struct policy policy_helo = {
     .name = "helo",
     .summary = "refuse HELO names that no honest client gives",
@@ -261,5 +268,6 @@ const struct policy policy_helo = {
     .presets = {.reject = "later", .karma = "-1", .skip = "local, auth, whitelisted"},
     .ask = {[AT_HELO] = helo_ask},
     .at = {[AT_HELO] = helo_helo, [AT_MAIL] = helo_mail, [AT_MESSAGE] = helo_message},
+    .idle = helo_idle,
     .edits = true,
 };

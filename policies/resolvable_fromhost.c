@@ -26,13 +26,24 @@ struct asked {
     int64_t deadline;
 };
 
+/* is_8bit - a domain in UTF-8 (RFC 6531) stands in the DNS as an A-label, which we do not make: what the DNS says of
+ * the bytes themselves says nothing of it. */
+static bool is_8bit(struct str domain)
+{
+    for (size_t i = 0; i < domain.n; i++)
+        if ((unsigned char)domain.p[i] >= 0x80)
+            return true;
+    return false;
+}
+
 static void resolvable_ask(struct context *c)
 {
     struct asked *asked = message_state(c, sizeof *asked);
     struct str domain = c->message->sender.domain;
     struct dns_budget *budget = &c->message->dns;
 
-    if (domain.n == 0 || domain.p[0] == '[') /* a bounce, or an address literal: nothing to look up */
+    /* a bounce, or an address literal: nothing to look up */
+    if (domain.n == 0 || domain.p[0] == '[' || is_8bit(domain))
         return;
     asked->deadline = clock_ms() + OPTIONS(struct resolvable_options, c)->timeout;
     asked->mx = dns_ask_follow(c->arena, budget, domain, DNS_MX);
@@ -120,6 +131,8 @@ static struct finding resolvable_mail(struct context *c)
     const struct dns_answer *mx;
     struct finding f;
 
+    if (is_8bit(domain))
+        return verdict(c, UNKNOWN, "mx");
     if (!asked->mx)
         return NO_OPINION;
     mx = dns_harvest(asked->mx, asked->deadline);

@@ -48,7 +48,7 @@ static struct finding rhsbl_mail(struct context *c)
         enum zone_said said = zone_judge(c->arena, zone, answer, &why);
 
         health_seen(zone, domain, said, answer->took_ms);
-        if (said == ZONE_LISTED && health_trusts(zone)) {
+        if (said == ZONE_LISTED && health_trusts(zone, asked->deadline)) {
             fact_set(c, FACT_LIST, arena_printf(c->arena, STR_FMT "=" STR_FMT, STR_ARG(zone->shown), STR_ARG(why)));
             if (zone->text.n)
                 return bad(c, "5.7.1", STR_FMT, STR_ARG(zone_text(c->arena, zone, c->session->peer.ip)));

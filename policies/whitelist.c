@@ -123,7 +123,7 @@ static struct finding whitelist_mail(struct context *c)
         said = zone_judge(c->arena, zone, answer, &why);
         if (!state->counted)
             health_seen(zone, ip_text(c->arena, s->peer.ip), said, answer->took_ms);
-        if (said == ZONE_LISTED && health_trusts(zone))
+        if (said == ZONE_LISTED && health_trusts(zone, state->deadline))
             return grant_client(c, state,
                                 arena_printf(c->arena, STR_FMT "=" STR_FMT, STR_ARG(zone->shown), STR_ARG(why)));
     }
@@ -143,6 +143,13 @@ static struct finding whitelist_message(struct context *c)
     return grant(c, &c->message->is_whitelisted, entry->written);
 }
 
+static bool whitelist_idle(const void *options, enum stage stage)
+{
+    const struct whitelist_options *o = options;
+
+    return stage == AT_MESSAGE && o->senders.count == 0;
+}
+
 const struct policy policy_whitelist = {
     .name = "whitelist",
     .summary = "clients and senders whose mail skips filters",
@@ -150,4 +157,5 @@ const struct policy policy_whitelist = {
     .options_size = sizeof(struct whitelist_options),
     .ask = {[AT_CONNECT] = whitelist_ask, [AT_MAIL] = whitelist_ask},
     .at = {[AT_CONNECT] = whitelist_connect, [AT_MAIL] = whitelist_mail, [AT_MESSAGE] = whitelist_message},
+    .idle = whitelist_idle,
 };

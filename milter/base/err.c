@@ -38,6 +38,29 @@ void problem_warning(struct problems *p, struct place at, const char *format, ..
     va_end(ap);
 }
 
+static bool is_said(const struct problem *items, size_t count, const struct problem *new)
+{
+    for (size_t i = count; i > 0 && items[i - 1].at.line == new->at.line; i--)
+        if (items[i - 1].warning == new->warning && str_is(items[i - 1].at.file, new->at.file) &&
+            str_is(items[i - 1].text, new->text))
+            return true;
+    return false;
+}
+
+/* drop_repeats - what a section says for all profiles is found wrong in each of them. */
+static void drop_repeats(struct problems *p)
+{
+    size_t kept = 0;
+
+    for (size_t i = 0; i < p->count; i++) {
+        if (!is_said(p->items, kept, &p->items[i]))
+            p->items[kept++] = p->items[i];
+        else if (!p->items[i].warning)
+            p->errors--;
+    }
+    p->count = kept;
+}
+
 void problems_sort(struct problems *p)
 {
     for (size_t i = 1; i < p->count; i++)
@@ -51,6 +74,7 @@ void problems_sort(struct problems *p)
             *a = *b;
             *b = swap;
         }
+    drop_repeats(p);
 }
 
 struct str problem_text(struct arena *a, const struct problem *p)

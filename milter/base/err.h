@@ -29,7 +29,8 @@ void problem_error(struct problems *p, struct place at, const char *format, ...)
 void problem_warning(struct problems *p, struct place at, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 
-/* problems_sort - by file and line, keeping the order of what stands on one line. */
+/* problems_sort - by file and line, keeping the order of what stands on one line; what is said there twice is kept
+ * once. */
 void problems_sort(struct problems *p);
 
 /* problem_text - "FILE:LINE: what" with outside bytes escaped; warnings say so. */

@@ -171,7 +171,8 @@ static void play(struct trial *t, struct config *config, const struct envelope *
         t->code = 0; /* a refused recipient among accepted ones does not refuse the message */
         if (step(t, "data", message_data(s, STR_NONE))) {
             send_content(t, s, message);
-            step(t, "message", message_end(s, STR_NONE, &target));
+            if (step(t, "message", message_end(s, STR_NONE, &target)) && !t->json)
+                printf("%-8s 250 2.0.0 Ok\n", "message");
         }
     }
     if (!t->json)

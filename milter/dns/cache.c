@@ -121,9 +121,12 @@ void entry_drop(struct entry *e)
 
 static struct entry *entry_new(struct str name, enum dns_type type, uint64_t hash, struct shard *s, int64_t now)
 {
-    struct entry *e = dns_alloc(sizeof *e + name.n + 1);
+    struct entry *e = malloc(sizeof *e + name.n + 1);
     char *text = (char *)(e + 1);
 
+    if (!e)
+        log_panic("out of memory for a question");
+    memset(e, 0, offsetof(struct entry, inside));
     memcpy(text, name.p, name.n);
     e->name = (struct str){text, name.n};
     e->type = type;
@@ -280,27 +283,29 @@ static struct str text_copy(char **to, struct str s)
     return copy;
 }
 
-/* answer_copy - the answer with everything it points to in one block, but for `why`, a literal. */
-static void *answer_copy(const struct dns_answer *from, struct dns_answer *to, size_t *bytes)
+static size_t answer_bytes(const struct dns_answer *answer)
 {
-    struct dns_record *records;
-    char *text;
+    size_t bytes = answer->count * sizeof *answer->records + answer->packet.n;
 
-    *to = *from;
-    *bytes = from->count * sizeof *records + from->packet.n;
-    for (size_t i = 0; i < from->count; i++)
-        *bytes += from->records[i].text.n;
-    if (*bytes == 0)
-        return NULL;
-    records = dns_alloc(*bytes);
-    text = (char *)(records + from->count);
+    for (size_t i = 0; i < answer->count; i++)
+        bytes += answer->records[i].text.n;
+    return bytes;
+}
+
+/* answer_copy - the answer with everything that it points to, but for `why`, a literal, in the block. */
+static struct dns_answer answer_copy(const struct dns_answer *from, void *block)
+{
+    struct dns_record *records = block;
+    struct dns_answer copy = *from;
+    char *text = (char *)(records + from->count);
+
     for (size_t i = 0; i < from->count; i++) {
         records[i] = from->records[i];
         records[i].text = text_copy(&text, from->records[i].text);
     }
-    to->records = from->count ? records : NULL;
-    to->packet = text_copy(&text, from->packet);
-    return records;
+    copy.records = from->count ? records : NULL;
+    copy.packet = text_copy(&text, from->packet);
+    return copy;
 }
 
 static int64_t lifetime_ms(const struct dns_answer *answer)
@@ -326,10 +331,10 @@ static void count_answer(struct shard *s, const struct dns_answer *answer)
 bool cache_settle(struct entry *e, const struct dns_answer *answer, int64_t now, int64_t due)
 {
     struct shard *s = e->shard;
-    struct dns_answer copy;
+    size_t bytes = answer_bytes(answer);
+    void *block = bytes > sizeof e->inside ? dns_alloc(bytes) : NULL;
+    struct dns_answer copy = answer_copy(answer, block ? block : e->inside); /* nobody looks before it is done */
     bool waited_for;
-    size_t bytes;
-    void *block = answer_copy(answer, &copy, &bytes);
 
     copy.took_ms = due - e->asked;
     pthread_mutex_lock(&s->lock);
@@ -337,7 +342,7 @@ bool cache_settle(struct entry *e, const struct dns_answer *answer, int64_t now,
     e->block = block;
     e->due = due;
     e->expires = due + lifetime_ms(answer);
-    e->bytes += bytes;
+    e->bytes += block ? bytes : 0;
     atomic_store_explicit(&e->done, true, memory_order_release);
     count_answer(s, &copy);
     waited_for = e->waiters > 0;

@@ -18,6 +18,7 @@
 
 #define DNS_TTL_MOST 86400       /* seconds a positive answer is kept at most */
 #define DNS_TTL_NEGATIVE_MOST 900
+#define DNS_INSIDE 240           /* bytes that an entry has for its answer: enough for most */
 #define DNS_TTL_FAIL_MOST 5      /* so that a broken zone is not asked again by each policy */
 
 struct shard;
@@ -37,7 +38,7 @@ struct entry {
     atomic_uint references;
     struct shard *shard;
     uint64_t hash;
-    void *block;     /* what answer points to */
+    void *block;     /* what answer points to, when it does not fit into `inside` */
     size_t bytes;    /* of entry and block */
     int64_t expires;
     bool in_table, in_lru;
@@ -45,6 +46,7 @@ struct entry {
     pthread_cond_t wake;
     struct entry *chain;
     struct entry *older, *newer;
+    _Alignas(max_align_t) char inside[DNS_INSIDE];
 };
 
 /* cache_ask - the entry of a question, with a reference for the caller. *fresh: it is new, and the caller has it

@@ -1,4 +1,4 @@
-/* dns.c - the questions of sessions: names made uniform, budgets, handles in arenas; cache.c and the backends do the rest. */
+/* dns.c - the questions of sessions: uniform names, budgets, handles in arenas; cache and backends do the rest. */
 #include <stdatomic.h>
 
 #include "../base/clock.h"

@@ -1,12 +1,12 @@
 /* dns.h - questions to the DNS: asked early, harvested late, answered once.
  *
  *   policy's ask ──▶ dns_ask ──▶ cache ──(miss)──▶ in flight, once for all who ask ──▶ backend: resolver.c (c-ares, one
- *   policy's at  ──▶ dns_harvest ◀── answer or the waiter's deadline                   thread) or scripted.c (a zone file)
+ *   policy's at  ──▶ dns_harvest ◀── answer or the waiter's deadline                thread) or scripted.c (a zone file)
  *
  *  1. dns_ask never blocks. dns_harvest blocks until there is an answer, or the deadline; it never says anything but
  *     DNS_FAIL for a question that was not answered.
  *  2. Equal questions in flight are one; answers are shared, counted, and never change.
- *  3. A question belongs to an arena (a connection's or a message's) and is given up when that is reset, answered or not.
+ *  3. A question belongs to an arena (a connection's or a message's) and is given up when that is reset.
  *  4. Deadlines are the waiter's: an answer that comes too late still goes into the cache.
  *  5. Failures (timeout, SERVFAIL, REFUSED, malformed, no server) are DNS_FAIL: "temporary trouble is not evidence".
  */
@@ -62,14 +62,15 @@ struct dns_question *dns_ask(struct arena *a, struct dns_budget *budget, struct 
 struct dns_question *dns_ask_ptr(struct arena *a, struct dns_budget *budget, struct ip ip); /* in-addr.arpa, ip6.arpa;
                                                                                               followed, see below */
 
-/* dns_ask_follow - the same for PTR or MX, of which the addresses will be wanted next: as soon as the answer is there the
- * resolver asks for the addresses of its names (DNS_FOLLOW_MOST of them) into the cache, so that a chain of two questions
- * takes two round trips whenever somebody comes to harvest it. Scripts do not follow: they tell what was asked for. */
+/* dns_ask_follow - the same for PTR or MX, of which the addresses will be wanted next: as soon as the answer is there
+ * the resolver asks for the addresses of its names (DNS_FOLLOW_MOST of them) into the cache, so that a chain of two
+ * questions takes two round trips whenever somebody comes to harvest it. Scripts do not
+ * follow: they tell what was asked for. */
 #define DNS_FOLLOW_MOST 10
 struct dns_question *dns_ask_follow(struct arena *a, struct dns_budget *budget, struct str name, enum dns_type type);
 
-/* dns_harvest - the answer, waiting for it until `deadline` (clock_ms()); NULL question: DNS_FAIL. What it returns lives as
- * long as the question. Harvesting again gives the same answer. */
+/* dns_harvest - the answer, waiting for it until `deadline` (clock_ms()); NULL question: DNS_FAIL. What it returns
+ * lives as long as the question. Harvesting again gives the same answer. */
 const struct dns_answer *dns_harvest(struct dns_question *q, int64_t deadline);
 bool dns_is_done(const struct dns_question *q); /* whether harvesting would not wait */
 struct str dns_name(const struct dns_question *q);
@@ -86,21 +87,21 @@ struct dns_settings {
 
 /* dns_start - the real resolver: starts its thread. False (and *error) when it cannot. After fork only. */
 bool dns_start(const struct dns_settings *settings, struct str *error, struct arena *error_arena);
-bool dns_configure(const struct dns_settings *settings, struct str *error, struct arena *error_arena); /* while running */
+bool dns_configure(const struct dns_settings *settings, struct str *error, struct arena *error_arena); /* on reload */
 void dns_stop(void); /* all waiters wake with DNS_FAIL; thread joined */
 
 /* dns_server_valid - whether a configuration may name this server. */
 bool dns_server_valid(struct str server);
 
-/* dns_script - answer everything from this text instead (scripted.c): `sme-milterctl test --dns FILE`, scenarios. Lines, after
- * the master file format as far as that goes, # or ; begin comments:
+/* dns_script - answer everything from this text instead (scripted.c): `sme-milterctl test --dns FILE`, scenarios.
+ * Lines, after the master file format as far as that goes, # or ; begin comments:
  *     mx.a.test.  [300] [IN] A 192.0.2.7        a.test  MX 10 mx.a.test      b.test  TXT "v=spf1 " "-all"
  *     7.2.0.192.in-addr.arpa PTR mx.a.test      *.wild.test A 127.0.0.2
  *     b.test MX SERVFAIL | TIMEOUT | REFUSED | NXDOMAIN | NODATA | MALFORMED      $DELAY 800ms (for all lines after it)
- *     c.test CNAME d.test
+ *     c.test CNAME d.test    slow.test A 192.0.2.8 after 3s    broken.test ANY SERVFAIL    $TTL 5m    $ORIGIN a.test.
  * A name that no line mentions is NXDOMAIN; one that is mentioned with other types is NODATA. With `strict` a question
- * that no line mentions is noted as unscripted (dns_script_unscripted). Under a scripted clock a delayed answer moves the
- * clock; otherwise it comes when it is due. */
+ * that no line mentions is noted as unscripted (dns_script_unscripted). Under a scripted clock a delayed answer moves
+ * the clock; otherwise it comes when it is due. */
 bool dns_script(struct str file, struct str text, bool strict, struct str *error, struct arena *error_arena);
 void dns_script_end(void);
 struct str dns_script_asked(struct arena *a);      /* "name TYPE" a line, in the order asked, since the last call */

@@ -29,8 +29,9 @@ struct seen_client {
 };
 
 struct state {
-    char name[256], shown[256], why[128];
+    char name[256], shown[256], why[512];
     enum zone_health health;
+    bool tested;                  /* with or without an answer */
     int64_t since_wall, since, warned;
     uint64_t asked, listed, unsure;
     double mean_ms, mean_listed;
@@ -93,18 +94,20 @@ static void turn(struct state *s, enum zone_health health, const char *why)
     }
 }
 
-bool health_trusts(const struct zone *zone)
+bool health_trusts(const struct zone *zone, int64_t deadline)
 {
-    bool trusted = true;
+    int64_t left = deadline - clock_ms();
+    bool trusted = true, fresh = false;
 
     pthread_mutex_lock(&registry.lock);
     if (registry.watched) {
         const struct state *s = state_of(zone);
 
         trusted = s && s->health == ZONE_TRUSTED;
+        fresh = s && !s->tested;
     }
     pthread_mutex_unlock(&registry.lock);
-    return trusted;
+    return trusted || (fresh && left > 0 && health_test(zone, left) == ZONE_TRUSTED);
 }
 
 static uint64_t hash_of(struct str s)
@@ -236,7 +239,8 @@ static enum zone_health verdict_of_test(struct arena *a, const struct zone *zone
         return ZONE_SUSPENDED;
     }
     if ((listed->status == DNS_OK && said_yes == ZONE_UNSURE) || unlisted->status == DNS_OK) {
-        *why = arena_printf(a, "it answers its test points with " STR_FMT ": it refuses us",
+        *why = arena_printf(a, "it answers its test points with " STR_FMT ": it refuses us; it wants to be asked "
+                            "through a resolver of your own, or with an access key",
                             STR_ARG(yes_code.n ? yes_code : no_code));
         return ZONE_SUSPENDED;
     }
@@ -249,8 +253,8 @@ static enum zone_health verdict_of_test(struct arena *a, const struct zone *zone
         *why = STR("its test points are right");
         return ZONE_TRUSTED;
     }
-    *why = arena_printf(a, "it does not list its test point (" STR_FMT "): stale or gone",
-                        STR_ARG(zone_shown(a, zone, yes)));
+    *why = arena_printf(a, "it does not list its test point (" STR_FMT "): stale or gone, or its operator has none "
+                        "(RFC 5782, 5), without which it is not used", STR_ARG(zone_shown(a, zone, yes)));
     return ZONE_SUSPENDED;
 }
 
@@ -263,6 +267,8 @@ enum zone_health health_test(const struct zone *zone, int64_t timeout_ms)
 
     pthread_mutex_lock(&registry.lock);
     s = state_of(zone);
+    if (s)
+        s->tested = true;
     if (s && health == ZONE_UNKNOWN && s->health != ZONE_UNKNOWN)
         health = s->health; /* temporary trouble is not evidence, neither for nor against */
     else if (s && s->health == ZONE_TRIPPED && health == ZONE_TRUSTED && clock_ms() - s->since < TRIPPED_MS)

@@ -19,8 +19,10 @@ enum zone_health { ZONE_UNKNOWN, ZONE_TRUSTED, ZONE_SUSPENDED, ZONE_TRIPPED };
 
 extern const char *const zone_health_names[]; /* "unknown" "trusted" "suspended" "tripped" */
 
-/* health_trusts - whether findings may be made from this list's answers. */
-bool health_trusts(const struct zone *zone);
+/* health_trusts - whether findings may be made from this list's answers. One that was never tested is tested now: the
+ * first mail after a start may come before the watching thread has its answers, which are waited for until `deadline`.
+ */
+bool health_trusts(const struct zone *zone, int64_t deadline);
 
 /* health_seen - count what a list said of a client (its address) or of a name: for hits, latency, and the breaker. */
 void health_seen(const struct zone *zone, struct str whom, enum zone_said said, int64_t took_ms);

@@ -213,6 +213,7 @@ struct reading {
     size_t answers, authorities; /* records of the sections that are looked at */
     size_t answers_at;           /* offset */
     size_t authorities_at;       /* 0: beyond what is looked at */
+    unsigned hops;               /* aliases followed */
     struct str name;             /* the question's; further down the chain, what it is an alias of */
     uint32_t ttl;                /* the least so far */
 };
@@ -282,6 +283,7 @@ static const char *chain_follow(struct reading *m, size_t *count)
         if (*count || !is_alias)
             return NULL;
         m->name = str_dup(m->arena, (struct str){alias.text, alias.n});
+        m->hops = hops + 1;
     }
     return "malformed";
 }
@@ -338,6 +340,19 @@ static bool soa_ttl(struct str packet, const struct rr *rr, uint32_t *ttl)
     return true;
 }
 
+/* ends_at - whether from `at` on the packet holds the third section and nothing else. A count that was damaged leaves
+ * bytes of which nobody speaks: records that were there. */
+static bool ends_at(const struct reading *m, size_t at)
+{
+    size_t rest = short_at(m->packet, 10);
+    struct rr rr;
+
+    for (size_t i = 0; i < rest && i < SCAN_MOST; i++)
+        if (!rr_read(m->packet, &at, &rr))
+            return false;
+    return rest > SCAN_MOST || at == m->packet.n;
+}
+
 static struct dns_answer negative_read(struct reading *m, int rcode)
 {
     struct dns_answer answer = {.status = rcode == RCODE_NXDOMAIN ? DNS_NXDOMAIN : DNS_NODATA, .why = ""};
@@ -348,6 +363,9 @@ static struct dns_answer negative_read(struct reading *m, int rcode)
 
     if (at == 0)
         return failure("too large");
+    /* Records that all speak of something else are a damaged answer, not one that says that there are none. */
+    if (m->answers && m->hops == 0)
+        return failure("malformed");
     for (size_t i = 0; i < m->authorities; i++) {
         if (!rr_read(m->packet, &at, &rr))
             return failure("malformed");
@@ -360,6 +378,8 @@ static struct dns_answer negative_read(struct reading *m, int rcode)
             soa = true;
         }
     }
+    if (m->authorities < SCAN_MOST && !ends_at(m, at))
+        return failure("malformed");
     /* A referral says "ask others": it is no statement that the name has no such records. */
     if (rcode == RCODE_OK && ns && !soa)
         return failure("refused");

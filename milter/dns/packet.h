@@ -15,15 +15,15 @@
  * empty label or one over 63 bytes, over 253 in all, a NUL byte. */
 bool packet_name(struct str written, char lower[DNS_NAME_MOST], size_t *n);
 
-/* packet_ask - a question (RD set; with EDNS: 1232 bytes, RFC 6891), its size. `name` as packet_name makes it, or "" for
- * the root. */
+/* packet_ask - a question (RD set; with EDNS: 1232 bytes, RFC 6891), its size. `name` as packet_name makes it, or ""
+ * for the root. */
 size_t packet_ask(uint8_t out[DNS_ASK_MOST], uint16_t id, struct str name, enum dns_type type, bool edns);
 
 /* packet_is_truncated - TC: the rest has to be asked for over TCP. packet_rcode - the response code; -1: no header. */
 bool packet_is_truncated(struct str packet);
 int packet_rcode(struct str packet);
 
-/* packet_read - the answer to (name, type) in a packet: follows CNAMEs within it, reads records of the type, takes the TTL.
+/* packet_read - the answer to (name, type) in a packet: follows CNAMEs within it, reads the type's records and TTL.
  * Records and texts are made in `a`. Never reads outside the packet. What does not answer this question, is truncated,
  * loops or is malformed is DNS_FAIL with `why`. `name` is lower-case, without the last dot. */
 struct dns_answer packet_read(struct arena *a, struct str packet, struct str name, enum dns_type type);

@@ -216,8 +216,8 @@ static bool somebody_untried(const struct query *q)
     return false;
 }
 
-/* query_spoilt - an answer that says nothing: the next server may know better; one packet may be damaged on its way. When
- * another attempt is open it gets a little longer. */
+/* query_spoilt - an answer that says nothing: the next server may know better; one packet may be damaged on its way.
+ * When another attempt is open it gets a little longer. */
 static void query_spoilt(struct query *q, const char *why, bool damaged, int64_t now)
 {
     q->why = why;
@@ -364,8 +364,8 @@ static int64_t retry_ms(unsigned attempts, int64_t timeout)
     return attempts <= 1 ? first : (timeout - first) / (ATTEMPTS_MOST - 1);
 }
 
-/* query_nobody - all servers are dead: it fails at once, but for one question a second, and that one soon. What was asked
- * before they died goes on waiting for one of them. */
+/* query_nobody - all servers are dead: it fails at once, but for one question a second, and that one soon. What was
+ * asked before they died goes on waiting for one of them. */
 static void query_nobody(struct query *q, int64_t now)
 {
     if (q->sends == 0 && now - own.passed >= ALL_DEAD_PROBE_MS) {
@@ -485,7 +485,7 @@ void queries_add(struct entry *e)
     if (q) {
         own.spare = q->after;
         own.spares--;
-        *q = (struct query){.entry = NULL};
+        memset(q, 0, offsetof(struct query, attempt));
     } else {
         q = dns_alloc(sizeof *q);
     }

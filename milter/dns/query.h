@@ -1,4 +1,4 @@
-/* query.h - the questions that are on their way. All but the first three functions is for the resolver's thread alone. */
+/* query.h - the questions that are on their way. All but the first three functions are the resolver's thread's. */
 #ifndef DNS_QUERY_H
 #define DNS_QUERY_H
 

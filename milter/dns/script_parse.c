@@ -21,6 +21,8 @@ struct parser {
     struct word words[WORDS_MOST];
     size_t count;
     struct str origin;         /* empty: names are absolute with or without a dot at the end */
+    struct str owner;          /* of the last record: a line that begins with blanks may go on with it */
+    bool indented;             /* the words' line begins with a blank */
     uint32_t ttl;
     int64_t delay;
     struct rules *rules;
@@ -222,11 +224,14 @@ static bool read_verdict(const struct word *w, struct rule *r)
                     {"TIMEOUT", DNS_FAIL, "timeout"}};
 
     for (size_t i = 0; i < sizeof verdicts / sizeof verdicts[0]; i++) {
-        if (!w->quoted && str_is(w->text, str_of(verdicts[i].word))) {
+        struct str word = str_of(verdicts[i].word);
+
+        /* In capitals for a text, which might be one of these words itself. */
+        if (!w->quoted && (r->type == DNS_TXT ? str_is(w->text, word) : str_is_nocase(w->text, word))) {
             r->verdict = true;
             r->status = verdicts[i].status;
             r->why = verdicts[i].why;
-            r->never = str_is(w->text, STR("TIMEOUT"));
+            r->never = str_is(word, STR("TIMEOUT"));
             return true;
         }
     }
@@ -270,13 +275,33 @@ static bool read_record(struct parser *p, struct rule *r, const struct word *w, 
     return read_name(p, &w[count - 1], r->type != SCRIPT_ALIAS, &r->record.text);
 }
 
+/* read_owner - the name in front; a line that begins with blanks and then a type, a class or a TTL has that of the last
+ * (RFC 1035, 5.1). Returns how many words it took, or -1. */
+static int read_owner(struct parser *p, struct str *name)
+{
+    const struct word *w = &p->words[0];
+    unsigned type;
+    int64_t ttl;
+
+    if (p->indented && p->owner.n &&
+        (read_type(w, &type) || word_is(w, "IN") || read_duration(w->text, 1000, (int64_t)INT32_MAX * 1000, &ttl))) {
+        *name = p->owner;
+        return 0;
+    }
+    if (!read_name(p, w, false, name))
+        return -1;
+    p->owner = *name;
+    return 1;
+}
+
 static bool read_rule(struct parser *p)
 {
     struct rule r = {.order = p->rules->count, .why = "", .ttl = p->ttl, .delay = p->delay, .record.text = STR("")};
-    size_t at = 1, end = p->count;
+    int owner = read_owner(p, &r.name);
+    size_t at = (size_t)owner, end = p->count;
     int64_t ttl;
 
-    if (!read_name(p, &p->words[0], false, &r.name))
+    if (owner < 0)
         return false;
     /* TTL and class in either order, as the format allows. */
     for (unsigned i = 0; i < 2 && at < end; i++) {
@@ -287,9 +312,11 @@ static bool read_rule(struct parser *p)
             at++;
         }
     }
-    if (at >= end || !read_type(&p->words[at], &r.type))
+    if (at < end && end - at != 2 && read_verdict(&p->words[at], &r))
+        r.type = SCRIPT_ANY; /* "name SERVFAIL": whatever is asked */
+    else if (at >= end || !read_type(&p->words[at], &r.type))
         return at < end ? wrong(p, "this is no type:", p->words[at].text) : wrong(p, "a type is missing", STR_NONE);
-    at++;
+    at += !r.verdict;
     if (end - at >= 3 && word_is(&p->words[end - 2], "after")) {
         if (!read_duration(p->words[end - 1].text, 1000, DELAY_MOST, &r.delay))
             return wrong(p, "this is no delay:", p->words[end - 1].text);
@@ -342,7 +369,12 @@ bool script_parse(struct arena *a, struct str file, struct str text, struct rule
     p->next_line = 1;
     p->ttl = TTL_USUAL;
     p->rules = rules;
-    while (p->error.n == 0 && take_line(p)) {
+    for (;;) {
+        int first = peek(p);
+
+        p->indented = first == ' ' || first == '\t';
+        if (p->error.n || !take_line(p))
+            break;
         if (p->count == 0)
             continue;
         if (!(str_starts(p->words[0].text, STR("$")) ? read_directive(p) : read_rule(p)))

@@ -15,8 +15,8 @@ struct server {
 bool server_parse(struct str text, struct server *server);
 struct str server_text(struct arena *a, const struct server *server); /* "192.0.2.1:53", "[2001:db8::1]:53" */
 
-/* servers_find - those of the settings, or of resolv.conf: its first three; none: this host. False (and *error) when the
- * settings name one that is none. */
+/* servers_find - those of the settings, or of resolv.conf: its first three; none: this host. False (and *error) when
+ * the settings name one that is none. */
 bool servers_find(const struct dns_settings *settings, struct server servers[DNS_SERVERS_MOST], size_t *count,
                   struct str *error, struct arena *error_arena);
 

@@ -10,8 +10,8 @@
 #define MISSED_MOST 3
 #define DOUBT_MOST_MS 1000
 #define PROBE_EACH_MS 1000
-#define WINDOW 150      /* packets; a socket's usual buffer of 208 KiB holds 277 small ones */
-#define PACED_EACH_MS 10
+#define WINDOW 180      /* packets; a socket's usual buffer of 208 KiB holds 256 small ones */
+#define PACED_EACH_MS 8
 #define RECEIVE_BUFFER (1024 * 1024)
 #define UDP_MOST 4096 /* larger than what we say with EDNS, for servers that do not care */
 

@@ -11,8 +11,8 @@
  *     resolver.c's. UDP and TCP are two channels because c-ares gives up everything that is on its way to a server
  *     when either of its sockets fails.
  *  2. Callbacks of c-ares call nothing of c-ares; they note what happened, and the loop acts.
- *  3. A probe asks for the root's name servers, which every resolver knows at once: broken zones that strangers make us ask
- *     about do not make the server look dead.
+ *  3. A probe asks for the root's name servers, which every resolver knows at once: broken zones that strangers make us
+ *     ask about do not make the server look dead.
  */
 #ifndef DNS_UPSTREAM_H
 #define DNS_UPSTREAM_H
@@ -63,8 +63,8 @@ void upstream_send(struct upstream *u, bool tcp, const uint8_t *packet, size_t n
 void upstream_probe(struct upstream *u, uint16_t id, int64_t now); /* at most one a second */
 bool upstream_is_doubted(const struct upstream *u, int64_t now);
 
-/* upstream_has_room - whether it may be sent one more now. Beyond what a server's socket usually takes at once, packets are
- * sent one after the other: each that overflows it would cost a second. */
+/* upstream_has_room - whether it may be sent one more now. Beyond what a server's socket usually takes at once, packets
+ * are sent one after the other: each that overflows it would cost a second. */
 bool upstream_has_room(struct upstream *u, int64_t now);
 
 void upstream_heard(struct upstream *u);

@@ -45,7 +45,7 @@ short 1 A 192.0.2.9
 \\195\\164 A 192.0.2.5
 """ % " ".join('"' + "b" * 250 + '"' for _ in range(16))
 
-SMALL = "a.test A 192.0.2.1\na.test MX 10 mx.a.test\nmx.a.test A 192.0.2.2\n*.wild.test A 127.0.0.2\n*.w.test A 192.0.2.3\n"
+SMALL = "a.test A 192.0.2.1\na.test MX 10 mx.a.test\nmx.a.test A 192.0.2.2\n*.w.test A 192.0.2.3\n"
 
 
 class Nsd:
@@ -147,7 +147,8 @@ class Dnsq:
 def test_real(t, nsd):
     big = "b" * 4000
     table = [
-        ("a.test A", "OK 192.0.2.1 192.0.2.2"), ("A.TEST. A", "OK 192.0.2.1 192.0.2.2"), ("a.test AAAA", "OK 2001:db8::1"),
+        ("a.test A", "OK 192.0.2.1 192.0.2.2"), ("A.TEST. A", "OK 192.0.2.1 192.0.2.2"),
+        ("a.test AAAA", "OK 2001:db8::1"),
         ("a.test MX", "OK 10/mx1.a.test 20/mx2.other.example"), ("a.test TXT", "NODATA"), ("no.test A", "NXDOMAIN"),
         ("alias2.test A", "OK 192.0.2.1 192.0.2.2"), ("alias2.test MX", "OK 10/mx1.a.test 20/mx2.other.example"),
         ("alias.test TXT", "NODATA"), ("c0.test A", "FAIL malformed"), ("null.test MX", "OK 0/"),
@@ -171,7 +172,7 @@ def test_real(t, nsd):
         sent = q.numbers("!count")["sent"]
         q.one("short.test")
         t.same(q.numbers("!count")["sent"], sent, "a short-lived answer is kept")
-        t.ok(tap.wait_for(lambda: q.one("short.test") and q.numbers("!count")["sent"] > sent, 10), "and asked anew in time")
+        t.ok(tap.wait_for(lambda: q.one("short.test") and q.numbers("!count")["sent"] > sent, 10), "and asked anew")
         flood = q.order("!flood 10000 wild.test")[0].split("\t")
         t.same(flood[1:3], ["10000", "0"], f"ten thousand questions at once ({flood[3]} ms)")
         memory = q.numbers("!memory")
@@ -259,7 +260,7 @@ def test_garbage(t):
 def test_liar(t):
     with dnsd.Server(SMALL, lie="127.0.0.2") as server, Dnsq(server.address) as q:
         t.same([a.short for a in q.ask("a.test", "no.such.name.example", "a.test MX", "a.test AAAA")],
-               ["OK 127.0.0.2", "OK 127.0.0.2", "NODATA", "NODATA"], "a server that answers every name is believed here")
+               ["OK 127.0.0.2", "OK 127.0.0.2", "NODATA", "NODATA"], "a liar is believed here")
         server.lie = "198.51.100.1"
         t.same(q.one("b.test").short, "OK 198.51.100.1", "with whatever address")
 
@@ -290,12 +291,12 @@ def test_dead(t):
                  "it comes to life")
             t.same({a.short for a in q.ask(*(f"i{i}.w.test" for i in range(12)))}, {"OK 192.0.2.3"}, "for all")
             mute.mode = "mute"
-            t.same({a.short for a in q.ask(*(f"j{i}.w.test" for i in range(12)))}, {"FAIL timeout"}, "it dies in mid-run")
+            t.same({a.short for a in q.ask(*(f"j{i}.w.test" for i in range(12)))}, {"FAIL timeout"}, "it dies")
             q.order(f"!servers {alive.address}")
             t.same(q.one("k.w.test").short, "OK 192.0.2.3", "another configuration: another server")
         with Dnsq(f"{closed},{alive.address}") as q:
             answer = q.one("a.test")
-            t.ok(answer.short == "OK 192.0.2.1" and answer.ms < TIMEOUT / 2, "nobody listens: the next one, soon", answer)
+            t.ok(answer.short == "OK 192.0.2.1" and answer.ms < TIMEOUT / 2, "nobody listens: the next one", answer)
         with Dnsq(closed) as q:
             t.ok(tap.wait_for(lambda: q.one(f"l{time.monotonic_ns()}.w.test").short == "FAIL no server", 10),
                  "nobody listens anywhere")

@@ -1,5 +1,5 @@
 #!/usr/bin/python3
-"""dnsd.py - a DNS server for tests, on loopback: from a zone file, or in front of a real server; slow, lossy, or a liar.
+"""dnsd.py - a DNS server for tests, on loopback: from a zone file or before a real server; slow, lossy, or a liar.
 
 In a test:
     with dnsd.Server(zone=text) as server:          # or forward=("127.0.0.1", port)
@@ -13,9 +13,10 @@ As a program:
 The zone file is written as for `sme-milterctl test --dns`: `name [ttl] [IN] TYPE data`, wildcards, SERVFAIL, REFUSED,
 NXDOMAIN, NODATA, TIMEOUT, MALFORMED instead of data, `$DELAY 800ms`, `after 800ms`.
 
-Modes (attribute `mode`): "" as it should be; mute (takes questions, says nothing); other (answers another question); wrongid;
-truncate (UDP says TC, TCP answers); truncate-dead (TCP is accepted and says nothing); truncate-closed (TCP is closed at
-once); big (a TXT of 64 KB over TCP); pointer-loop, cname-loop; garbage (random bytes behind a good header); servfail; refused.
+Modes (attribute `mode`): "" as it should be; mute (takes questions, says nothing); other (answers another question);
+wrongid; truncate (UDP says TC, TCP answers); truncate-dead (TCP is accepted and says nothing); truncate-closed (TCP
+is closed at once); big (a TXT of 64 KB over TCP); pointer-loop, cname-loop; garbage (random bytes behind a good
+header); servfail; refused.
 """
 import argparse
 import heapq
@@ -68,7 +69,8 @@ def read_question(packet):
 
 
 def record(owner, rtype, data, ttl=300):
-    return (wire_name(owner) if isinstance(owner, str) else owner) + struct.pack(">HHIH", rtype, 1, ttl, len(data)) + data
+    owner = wire_name(owner) if isinstance(owner, str) else owner
+    return owner + struct.pack(">HHIH", rtype, 1, ttl, len(data)) + data
 
 
 def rdata(rtype, words):

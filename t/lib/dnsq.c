@@ -1,8 +1,8 @@
 /* dnsq.c - ask as the daemon asks, for t/e2e/resolver.t: dnsq SERVER,SERVER TIMEOUT_MS [CACHE_ENTRIES] < orders
  *
  *     NAME TYPE      ask; a name may hold \HH (hexadecimal); what is asked up to the next empty line is asked at once
- *     (empty line)   harvest, a line for each in their order, with tabs: name, type, status, why, ms since it was asked,
- *                    ttl, bytes of the packet, records
+ *     (empty line)   harvest, a line for each in their order, with tabs: name, type, status, why, ms since asked, ttl,
+ *                    bytes of the packet, records
  *     !deadline MS   of what is asked from now on; as long as an answer can take by default
  *     !servers LIST  other servers (dns_configure)
  *     !flood N NAME  ask N different names below NAME and harvest: one line "flood", how many OK, failed, ms
@@ -37,7 +37,7 @@ static const struct {
     enum dns_type type;
 } types[] = {{"A", DNS_A}, {"AAAA", DNS_AAAA}, {"MX", DNS_MX}, {"TXT", DNS_TXT}, {"PTR", DNS_PTR}, {"NS", DNS_NS}};
 
-static void complain(const char *what, struct str detail)
+static void __attribute__((noreturn)) complain(const char *what, struct str detail)
 {
     fprintf(stderr, "dnsq: %s " STR_FMT "\n", what, STR_ARG(detail));
     exit(64);
@@ -49,7 +49,6 @@ static enum dns_type type_of(struct str word)
         if (str_is(word, str_of(types[i].word)))
             return types[i].type;
     complain("no such type:", word);
-    return DNS_A;
 }
 
 static const char *type_word(enum dns_type type)
@@ -70,7 +69,7 @@ static struct str unescape(struct str s)
     struct buf b = buf_in(arena);
 
     for (size_t i = 0; i < s.n; i++) {
-        if (s.p[i] == '\\' && i + 2 < s.n + 0 && hex(s.p[i + 1]) >= 0 && hex(s.p[i + 2]) >= 0) {
+        if (s.p[i] == '\\' && i + 2 < s.n && hex(s.p[i + 1]) >= 0 && hex(s.p[i + 2]) >= 0) {
             buf_addc(&b, (char)(hex(s.p[i + 1]) * 16 + hex(s.p[i + 2])));
             i += 2;
         } else {

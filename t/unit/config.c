@@ -23,6 +23,8 @@ static const struct {
     {"hleo { }", "t:1: section \"hleo\" is not known; did you mean \"helo\"?"},
     {"listne = x", "t:1: option \"listne\" is not known; did you mean \"listen\"?"},
     {"listen = \"/run/x\"", "t:1: listen = \"/run/x\": needs unix:/PATH, inet:PORT@HOST or inet6:PORT@HOST"},
+    {"listen = \"inet:0@127.0.0.1\"",
+     "t:1: listen = \"inet:0@127.0.0.1\": needs unix:/PATH, inet:PORT@HOST or inet6:PORT@HOST"},
     {"helo { levle = rfc }", "t:1: option \"levle\" is not known; did you mean \"level\"?"},
     {"helo { level = rcf }", "t:1: level = \"rcf\": not one of lenient, rfc, strict; did you mean \"rfc\"?"},
     {"helo \"x\" { level = rfc }", "t:1: section \"helo\" takes no title"},
@@ -39,9 +41,12 @@ static const struct {
     {"profile \"p\" { policies = {} }\nprofile \"p\" { policies = {} }",
      "t:2: section \"p\" is already opened at line 1"},
     {"bcc { enabled = yes }\nprofile \"p\" { policies = {\"bcc\"} }",
-     "t:2: bcc is enabled but has no to = \"ADDRESS\""},
+     "t:1: bcc is enabled but has no to = \"ADDRESS\""},
+    {"\nbcc { enabled = yes  to = \"nobody\" }", "t:2: bcc: to = \"nobody\" is not an address with a domain"},
+    {"\nprofile \"p\" { policies = {\"bcc\"}\n bcc { enabled = yes } }",
+     "t:3: bcc is enabled but has no to = \"ADDRESS\""},
     {"goodrcptto { extension = \"+-\" }\nprofile \"p\" { policies = {\"goodrcptto\"} }",
-     "t:2: extension = \"+-\": one character, or none"},
+     "t:1: extension = \"+-\": one character, or none"},
     {"dns { servers = {\"localhost\"} }", "t:1: servers: \"localhost\" is not an address, or address:port"},
     {"dnsbl { zones = {\"dnsbl.sorbs.net\"} }",
      "t:1: warning: zones: \"dnsbl.sorbs.net\" is dead since 2024-06-05 and is not asked"},
@@ -137,12 +142,31 @@ static void test_origin(void)
     config_unref(&config);
 }
 
+/* What nobody looks at is not asked for. */
+static void test_stages(void)
+{
+    struct config *config = good_config("profile \"p\" { policies = {\"whitelist\", \"helo\"} }");
+
+    ok(config->stages & 1u << AT_HELO, "helo looks at HELO");
+    ok(!(config->stages & 1u << AT_MESSAGE), "and not at the message, when it writes no header");
+    ok(!config->edits, "and then it edits nothing");
+    config_unref(&config);
+    config = good_config("helo { header = yes }\nprofile \"p\" { policies = {\"helo\"} }");
+    ok(config->stages & 1u << AT_MESSAGE, "with header = yes it does");
+    ok(config->edits, "and edits");
+    config_unref(&config);
+    config = good_config("whitelist { senders = {\"@x.test\"} }\nprofile \"p\" { policies = {\"whitelist\"} }");
+    ok(config->stages & 1u << AT_MESSAGE, "whitelisted senders are known at the end of the message");
+    config_unref(&config);
+}
+
 int main(void)
 {
     a = arena_new(0);
     test_bad();
     test_layers();
     test_origin();
+    test_stages();
     arena_free(&a);
     return tap_end();
 }

@@ -296,11 +296,17 @@ static void test_not_ours(void)
     ok(fails("a.test", DNS_A, "too large"), "cut off");
     begin(0x8180, 1, 0, "a.test", DNS_A);
     rr_a("b.test", 1, 1);
-    ok(read_as("a.test", DNS_A).status == DNS_NODATA, "an address of another name is not taken");
+    ok(fails("a.test", DNS_A, "malformed"), "an address of another name is not taken, and no statement of this one");
     begin(0x8180, 1, 0, "a.test", DNS_A);
     rr_a(NULL, 1, 1);
     out.data[out.len - 11] = 4;
-    ok(read_as("a.test", DNS_A).status == DNS_NODATA, "nor one of another class");
+    ok(fails("a.test", DNS_A, "malformed"), "nor one of another class");
+    begin(0x8180, 0, 0, "a.test", DNS_A);
+    rr_a(NULL, 1, 1);
+    ok(fails("a.test", DNS_A, "malformed"), "no record by the count, but there is one: the count is damaged");
+    begin(0x8183, 0, 0, "a.test", DNS_A);
+    rr_a(NULL, 1, 1);
+    ok(fails("a.test", DNS_A, "malformed"), "nor does such a name not exist");
 }
 
 static void test_malformed(void)

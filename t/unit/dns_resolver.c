@@ -1,7 +1,8 @@
 /* dns_resolver.c - the resolver against servers of this very process that lose, refuse, truncate, lie and die.
  *
- * What a server does with a question is written in its first label: ok, drop1 (the first packet is lost), drop9 (all are),
- * servfail, refused, garbage, other (answers another question), wrongid, cut (truncated: the rest over TCP), empty.
+ * What a server does with a question is written in its first label: ok, drop1 (the first packet is lost), drop9 (all
+ * are), servfail, refused, garbage, other (answers another question), wrongid, cut
+ * (truncated: the rest over TCP), empty.
  */
 #include <arpa/inet.h>
 #include <netinet/in.h>
@@ -280,6 +281,25 @@ static void test_simple(void)
     is_str(told(ask("ok.test")), STR("FAIL no server"), "after the end nobody answers");
 }
 
+/* A PTR is followed by the addresses of its names, before anybody asks. */
+static void test_follow(void)
+{
+    uint64_t had;
+    struct ip ip;
+    int64_t end = clock_ms() + 10000;
+
+    begin(&one, NULL);
+    had = packets();
+    ip_parse(STR("192.0.2.99"), &ip);
+    is_str(dns_harvest(dns_ask_ptr(arena, NULL, ip), end)->records[0].text, STR("over udp"), "a client's name");
+    while (packets() < had + 2 && clock_ms() < end)
+        poll(NULL, 0, 5);
+    is_long((long long)(packets() - had), 2, "its address is asked for at once");
+    is_str(told(ask("over udp")), STR("OK 1"), "and there when somebody wants it");
+    is_long((long long)(packets() - had), 2, "without another question");
+    dns_stop();
+}
+
 static void test_deadlines(void)
 {
     struct dns_question *q;
@@ -319,7 +339,7 @@ static void test_other_server(void)
     atomic_store(&one.dead, true);
     start = clock_ms();
     is_str(told(ask("ok3.test")), STR("OK 2"), "it dies: the other one answers");
-    ok(clock_ms() - start >= TIMEOUT / 4 - 5 && clock_ms() - start < TIMEOUT, "after a quarter of the time-out (%lld ms)",
+    ok(clock_ms() - start >= TIMEOUT / 4 - 5 && clock_ms() - start < TIMEOUT, "after a quarter of that (%lld ms)",
        (long long)(clock_ms() - start));
     start = clock_ms();
     had = packets();
@@ -404,7 +424,8 @@ static void test_tcp(void)
 
     begin(&one, &two);
     answer = dns_harvest(dns_ask(arena, NULL, STR("cut.test"), DNS_TXT), clock_ms() + 60000);
-    is_str(answer->count ? answer->records[0].text : STR("nothing"), STR("over tcp"), "what is cut off is asked over TCP");
+    is_str(answer->count ? answer->records[0].text : STR("nothing"), STR("over tcp"),
+           "what is cut off is asked over TCP");
     atomic_store(&one.no_tcp, true);
     atomic_store(&two.no_tcp, true);
     for (int i = 0; i < 5; i++)
@@ -626,6 +647,7 @@ int main(void)
     fake_start(&one);
     fake_start(&two);
     test_simple();
+    test_follow();
     test_deadlines();
     test_other_server();
     test_all_dead();

@@ -75,6 +75,8 @@ static void test_answers(void)
                                "b.test MX SERVFAIL\n"
                                "r.test A REFUSED\nm.test A MALFORMED\nn.test A NXDOMAIN\nd.test A NODATA\n"
                                "any.test ANY SERVFAIL\nany.test A 192.0.2.1\n"
+                               "bare.test SERVFAIL\nlow.test A servfail\n"
+                               "cont.test A 192.0.2.5\n   60 IN AAAA 2001:db8::5\n"
                                "c.test CNAME d2.test\nd2.test CNAME mx.a.test\n"
                                "l.test CNAME l2.test\nl2.test CNAME l.test\n"
                                "dangling.test CNAME nowhere.test\n"
@@ -86,6 +88,9 @@ static void test_answers(void)
     static const struct {
         const char *name, *type, *want;
     } rows[] = {
+        {"bare.test", "A", "FAIL servfail"},
+        {"low.test", "A", "FAIL servfail"},
+        {"cont.test", "AAAA", "OK 2001:db8::5"},
         {"mx.a.test", "A", "OK 192.0.2.7"},
         {"MX.A.Test.", "A", "OK 192.0.2.7"},
         {"mx.a.test", "AAAA", "OK 2001:db8::7"},

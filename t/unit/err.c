@@ -21,6 +21,28 @@ static void test_problems(void)
     arena_free(&a);
 }
 
+static void test_sorted(void)
+{
+    struct arena *a = arena_new(0);
+    struct problems p = {.arena = a};
+    struct place two = {STR("c"), 2}, one = {STR("c"), 1};
+
+    problem_error(&p, two, "wrong");
+    problem_error(&p, one, "wrong");
+    problem_warning(&p, two, "wrong");
+    problem_error(&p, two, "bad");
+    problem_error(&p, two, "wrong");
+    problem_warning(&p, two, "wrong");
+    problems_sort(&p);
+    is_long(p.count, 4, "what is said twice of one line is kept once");
+    is_long(p.errors, 3, "and counted once");
+    is_str(problem_text(a, &p.items[0]), STR("c:1: wrong"), "by line");
+    is_str(problem_text(a, &p.items[1]), STR("c:2: wrong"), "the first of a line first");
+    is_str(problem_text(a, &p.items[2]), STR("c:2: warning: wrong"), "a warning is not the same as an error");
+    is_str(problem_text(a, &p.items[3]), STR("c:2: bad"), "nor are other words");
+    arena_free(&a);
+}
+
 static void test_nearest(void)
 {
     static const char *const words[] = {"helo", "dnsbl", "rhsbl", "badmailfrom", "badmailfromto", "tls"};
@@ -54,6 +76,7 @@ static void test_nearest(void)
 int main(void)
 {
     test_problems();
+    test_sorted();
     test_nearest();
     return tap_end();
 }

@@ -59,7 +59,7 @@ static struct zone_status status(const struct zone *z)
 static void is_health(const struct zone *z, enum zone_health want, const char *what)
 {
     is_str(str_of(zone_health_names[status(z).health]), str_of(zone_health_names[want]), "%s", what);
-    ok(health_trusts(z) == (want == ZONE_TRUSTED), "%s: and is believed accordingly", what);
+    ok(health_trusts(z, 0) == (want == ZONE_TRUSTED), "%s: and is believed accordingly", what);
 }
 
 static bool why_has(const struct zone *z, const char *part)
@@ -107,7 +107,7 @@ static void test_points(void)
         struct zone z = zone(ZONE_OF_CLIENTS, cases[i].list);
 
         script(cases[i].script);
-        ok(!health_trusts(&z), "%s is not believed before its test", cases[i].list);
+        ok(!health_trusts(&z, 0), "%s is not believed before its test", cases[i].list);
         is_str(str_of(zone_health_names[health_test(&z, 5000)]), str_of(zone_health_names[cases[i].health]),
                "%s is tested", cases[i].list);
         is_health(&z, cases[i].health, cases[i].list);
@@ -333,9 +333,27 @@ static void test_unwatched(void)
     struct zone z = zone(ZONE_OF_CLIENTS, "nobody.test");
 
     health_require(false);
-    ok(health_trusts(&z), "where nobody watches every list is believed");
+    ok(health_trusts(&z, 0), "where nobody watches every list is believed");
     health_require(true);
-    ok(!health_trusts(&z), "where somebody does none is before its test");
+    ok(!health_trusts(&z, 0), "where somebody does none is before its test");
+}
+
+static void test_first_use(void)
+{
+    struct zone right = zone(ZONE_OF_CLIENTS, "first.test"), silent = zone(ZONE_OF_CLIENTS, "mute.test");
+    int64_t before;
+
+    script("2.0.0.127.first.test A 127.0.0.2 after 300ms\n*.mute.test ANY TIMEOUT");
+    ok(!health_trusts(&right, clock_ms() + 200), "a mail before the first test is over does not wait beyond its time");
+    is_long(health_test(&right, 5000), ZONE_TRUSTED, "whoever comes later finds it tested");
+    ok(health_trusts(&right, clock_ms()), "and believes it at once");
+    right = zone(ZONE_OF_CLIENTS, "second.test");
+    script("2.0.0.127.second.test A 127.0.0.2 after 300ms\n*.mute.test ANY TIMEOUT");
+    ok(health_trusts(&right, clock_ms() + 5000), "a list that nobody has tested is tested by the first who needs it");
+    ok(!health_trusts(&silent, clock_ms() + 5000), "one whose test points cannot be asked is not believed");
+    before = clock_ms();
+    ok(!health_trusts(&silent, clock_ms() + 5000), "nor the next time");
+    is_long((long)(clock_ms() - before), 0, "when nobody waits for it");
 }
 
 static void test_many(void)
@@ -346,7 +364,7 @@ static void test_many(void)
         struct zone z = zone(ZONE_OF_CLIENTS, arena_printf(a, "many%u.test", i).p);
 
         seen(&z, i, true);
-        trusts |= health_trusts(&z);
+        trusts |= health_trusts(&z, 0);
     }
     ok(!trusts, "more lists than can be watched are not believed");
 }
@@ -367,6 +385,7 @@ int main(void)
     test_remembered();
     test_keys_and_counts();
     test_unwatched();
+    test_first_use();
     test_many();
     dns_script_end();
     clock_script_end();
