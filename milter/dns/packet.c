@@ -19,7 +19,7 @@ struct name {
 };
 
 struct rr {
-    struct name owner;
+    size_t owner; /* offset of its name */
     unsigned type, class;
     uint32_t ttl;
     size_t data, size; /* offset and bytes of the RDATA */
@@ -125,9 +125,28 @@ static bool name_is(const struct name *name, struct str text)
     return !name->odd && str_is((struct str){name->text, name->n}, text);
 }
 
+/* name_skip - move *at behind the name, without a look at where it points to. */
+static bool name_skip(struct str packet, size_t *at)
+{
+    while (*at < packet.n) {
+        unsigned n = byte_at(packet, *at);
+
+        if (n >= 0xc0) {
+            *at += 2;
+            return *at <= packet.n;
+        }
+        *at += n + 1;
+        if (n == 0)
+            return true;
+    }
+    return false;
+}
+
+/* rr_read - the record at *at but for its owner, whose offset is told. */
 static bool rr_read(struct str packet, size_t *at, struct rr *rr)
 {
-    if (!name_read(packet, at, &rr->owner) || packet.n - *at < 10)
+    rr->owner = *at;
+    if (!name_skip(packet, at) || packet.n - *at < 10)
         return false;
     rr->type = short_at(packet, *at);
     rr->class = short_at(packet, *at + 2);
@@ -212,6 +231,7 @@ struct reading {
     enum dns_type type;
     size_t answers, authorities; /* records of the sections that are looked at */
     size_t answers_at;           /* offset */
+    bool wanted[SCAN_MOST];      /* answers that have the name and the type */
     size_t authorities_at;       /* 0: beyond what is looked at */
     unsigned hops;               /* aliases followed */
     struct str name;             /* the question's; further down the chain, what it is an alias of */
@@ -256,32 +276,46 @@ static bool sections_read(struct reading *m)
     return true;
 }
 
-/* chain_follow - count the records of the type that the name has, or go to the name that it is an alias of.
- * NULL, or why not. */
-static const char *chain_follow(struct reading *m, size_t *count)
+/* chain_step - mark the records of the type that the name has; *alias: what it is an alias of. NULL, or why not. */
+static const char *chain_step(struct reading *m, size_t *count, struct name *alias, bool *is_alias)
 {
+    size_t at = m->answers_at;
     struct rr rr;
 
-    for (unsigned hops = 0; hops <= DNS_CNAMES_MOST; hops++) {
-        struct name alias = {.n = 0};
-        size_t at = m->answers_at;
-        bool is_alias = false;
+    *count = 0;
+    *is_alias = false;
+    for (size_t i = 0; i < m->answers && rr_read(m->packet, &at, &rr); i++) {
+        struct name owner;
+        size_t owner_at = rr.owner;
 
-        *count = 0;
-        for (size_t i = 0; i < m->answers && rr_read(m->packet, &at, &rr); i++) {
-            if (rr.class != CLASS_IN || !name_is(&rr.owner, m->name))
-                continue;
-            if (rr.type == (unsigned)m->type) {
-                (*count)++;
-            } else if (rr.type == TYPE_CNAME && !is_alias) {
-                if (!rdata_name(m->packet, &rr, 0, &alias) || alias.odd)
-                    return "malformed";
-                is_alias = true;
-                m->ttl = rr.ttl < m->ttl ? rr.ttl : m->ttl;
-            }
+        m->wanted[i] = false;
+        if (!name_read(m->packet, &owner_at, &owner))
+            return "malformed";
+        if (rr.class != CLASS_IN || !name_is(&owner, m->name))
+            continue;
+        if (rr.type == (unsigned)m->type) {
+            m->wanted[i] = true;
+            ++*count;
+        } else if (rr.type == TYPE_CNAME && !*is_alias) {
+            if (!rdata_name(m->packet, &rr, 0, alias) || alias->odd)
+                return "malformed";
+            *is_alias = true;
+            m->ttl = rr.ttl < m->ttl ? rr.ttl : m->ttl;
         }
-        if (*count || !is_alias)
-            return NULL;
+    }
+    return NULL;
+}
+
+/* chain_follow - count the records of the type that the name has, or go to the name that it is an alias of. */
+static const char *chain_follow(struct reading *m, size_t *count)
+{
+    for (unsigned hops = 0; hops <= DNS_CNAMES_MOST; hops++) {
+        struct name alias;
+        bool is_alias;
+        const char *why = chain_step(m, count, &alias, &is_alias);
+
+        if (why || *count || !is_alias)
+            return why;
         m->name = str_dup(m->arena, (struct str){alias.text, alias.n});
         m->hops = hops + 1;
     }
@@ -301,7 +335,7 @@ static struct dns_answer records_read(struct reading *m, size_t count)
     for (size_t i = 0; i < m->answers && count > 0 && rr_read(m->packet, &at, &rr); i++) {
         int readable;
 
-        if (rr.class != CLASS_IN || rr.type != (unsigned)m->type || !name_is(&rr.owner, m->name))
+        if (!m->wanted[i])
             continue;
         readable = record_read(m->arena, m->packet, &rr, &records[answer.count]);
         if (readable < 0)
@@ -367,9 +401,15 @@ static struct dns_answer negative_read(struct reading *m, int rcode)
     if (m->answers && m->hops == 0)
         return failure("malformed");
     for (size_t i = 0; i < m->authorities; i++) {
+        struct name owner;
+        size_t owner_at;
+
         if (!rr_read(m->packet, &at, &rr))
             return failure("malformed");
-        if (rr.class != CLASS_IN || !is_below(m->name, &rr.owner))
+        owner_at = rr.owner;
+        if (!name_read(m->packet, &owner_at, &owner))
+            return failure("malformed");
+        if (rr.class != CLASS_IN || !is_below(m->name, &owner))
             continue;
         ns |= rr.type == DNS_NS;
         if (rr.type == TYPE_SOA && !soa) {

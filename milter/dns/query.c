@@ -504,11 +504,13 @@ void queries_event(uint64_t data, uint32_t events)
 
 static void garbage_free(void)
 {
+    unsigned freed = 0;
+
     while (own.garbage.first) {
         struct query *q = own.garbage.first;
 
         list_remove(q);
-        queries_unreserve();
+        freed++;
         if (own.spares < SPARES_MOST) {
             q->after = own.spare;
             own.spare = q;
@@ -517,6 +519,8 @@ static void garbage_free(void)
             free(q);
         }
     }
+    if (freed)
+        atomic_fetch_sub_explicit(&in_flight, freed, memory_order_relaxed);
 }
 
 void queries_work(void)
