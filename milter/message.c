@@ -131,13 +131,8 @@ const struct reply *message_rcpt(struct session *s, const struct str *args, size
     if (m->over)
         return still_over(m);
     note_queue_id(m, queue_id);
-    if (m->rcpt_count >= (unsigned)s->config->limits.recipients) {
-        const struct reply *reply =
-            verdict_limit(m, AT_RCPT, REPLY_TEMP, 552, "5.5.3", "too many recipients in one transaction");
-
-        m->verdict.reply = NULL; /* this recipient alone is put off; verdict_finish() speaks for the message */
-        return reply;
-    }
+    if (m->rcpt_count >= (unsigned)s->config->limits.recipients)
+        return verdict_limit_rcpt(m, REPLY_TEMP, 552, "5.5.3", "too many recipients in one transaction");
     rcpt = arena_zalloc(m->arena, sizeof *rcpt);
     rcpt->address = address_parse(m->arena, count ? args[0] : STR_NONE);
     if (m->rcpt_last)

@@ -22,13 +22,14 @@ const struct option common_options[] = {
     OPTION_END,
 };
 
-__attribute__((format(printf, 3, 0)))
-static struct finding finding(struct context *c, enum result result, const char *format, va_list ap)
+__attribute__((format(printf, 5, 0)))
+static struct finding finding(struct context *c, enum result result, int code, const char *status, const char *format,
+                              va_list ap)
 {
     struct buf b = buf_in(c->arena);
 
     buf_vaddf(&b, format, ap);
-    return (struct finding){.result = result, .text = buf_str(&b)};
+    return (struct finding){.result = result, .code = code, .status = status, .text = buf_str(&b)};
 }
 
 struct finding good(struct context *c)
@@ -43,9 +44,8 @@ struct finding unsure(struct context *c, const char *format, ...)
     va_list ap;
 
     va_start(ap, format);
-    f = finding(c, UNSURE, format, ap);
+    f = finding(c, UNSURE, 0, "5.7.1", format, ap);
     va_end(ap);
-    f.status = "5.7.1";
     return f;
 }
 
@@ -55,9 +55,8 @@ struct finding bad(struct context *c, const char *status, const char *format, ..
     va_list ap;
 
     va_start(ap, format);
-    f = finding(c, BAD, format, ap);
+    f = finding(c, BAD, 0, status, format, ap);
     va_end(ap);
-    f.status = status;
     return f;
 }
 
@@ -67,10 +66,8 @@ struct finding bad_code(struct context *c, int code, const char *status, const c
     va_list ap;
 
     va_start(ap, format);
-    f = finding(c, BAD, format, ap);
+    f = finding(c, BAD, code, status, format, ap);
     va_end(ap);
-    f.status = status;
-    f.code = code;
     return f;
 }
 

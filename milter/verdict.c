@@ -26,12 +26,18 @@ const struct reply *verdict_refuse_rcpt(struct message *m, struct recipient *rcp
     return r;
 }
 
-const struct reply *verdict_limit(struct message *m, enum stage stage, enum reply_kind kind, int code,
-                                  const char *status, const char *text)
+const struct reply *verdict_limit_rcpt(struct message *m, enum reply_kind kind, int code, const char *status,
+                                       const char *text)
 {
     struct finding f = {.result = BAD, .status = status, .code = code, .text = str_of(text)};
 
-    return set(m, stage, NULL, reply_make(m->arena, &f, kind, m->ref));
+    return reply_make(m->arena, &f, kind, m->ref);
+}
+
+const struct reply *verdict_limit(struct message *m, enum stage stage, enum reply_kind kind, int code,
+                                  const char *status, const char *text)
+{
+    return set(m, stage, NULL, verdict_limit_rcpt(m, kind, code, status, text));
 }
 
 void verdict_finish(struct message *m, bool ended)

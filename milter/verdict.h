@@ -16,6 +16,10 @@ const struct reply *verdict_refuse_rcpt(struct message *m, struct recipient *rcp
 const struct reply *verdict_limit(struct message *m, enum stage stage, enum reply_kind kind, int code,
                                   const char *status, const char *text);
 
+/* verdict_limit_rcpt - the same for one recipient; the message's verdict is not touched. */
+const struct reply *verdict_limit_rcpt(struct message *m, enum reply_kind kind, int code, const char *status,
+                                       const char *text);
+
 /* verdict_finish - what is to be said of a message that ends without having been refused as a whole: accepted at the
  * end, or given up; one whose every recipient was refused counts as refused. */
 void verdict_finish(struct message *m, bool ended);

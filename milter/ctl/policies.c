@@ -7,25 +7,23 @@
 #include "../describe.h"
 #include "ctl.h"
 
-static json_t *rows_json(struct arena *a, const struct option *rows)
+static json_t *rows_json(const struct option *rows)
 {
     json_t *list = json_array();
 
     for (const struct option *o = rows; o && o->name; o++)
         json_array_append_new(list, json_pack("{s:s, s:s, s:s, s:s}", "name", o->name, "type", option_type_name(o),
                                               "default", o->preset, "doc", o->doc));
-    (void)a;
     return list;
 }
 
 static json_t *policy_json(struct arena *a, const struct policy *p)
 {
-    json_t *stages = json_array(), *options = rows_json(a, p->options);
+    json_t *stages = json_array(), *options = rows_json(p->options), *common = rows_json(describe_common(a, p));
 
     for (unsigned stage = 0; stage < STAGES; stage++)
         if (p->at[stage] || p->ask[stage])
             json_array_append_new(stages, json_string(stage_names[stage]));
-    json_t *common = rows_json(a, describe_common(a, p));
     json_array_extend(options, common);
     json_decref(common);
     return json_pack("{s:s, s:s, s:o, s:o}", "name", p->name, "summary", p->summary, "stages", stages, "options",
