@@ -1,0 +1,163 @@
+/* database_inside.h - what the database_*.c files share; nobody else includes it, except their tests.
+ *
+ *   database.c          the interface: queue, waiting for the writer, states and their log lines
+ *   database_writer.c   the writer's thread: opening, batches, foreign changes, the write-ahead log, housekeeping
+ *   database_readers.c  the pool of connections for reading
+ *   database_file.c     one file and one connection, without threads; what commands use
+ *
+ * Locks: database.lock (queue, states, requests) and readers.lock are never held together, nor while SQLite works or a
+ * kind's function runs. Waits use real time: in tests the clock of base/clock.h may stand still.
+ */
+#ifndef DB_DATABASE_INSIDE_H
+#define DB_DATABASE_INSIDE_H
+
+#include <pthread.h>
+#include <sqlite3.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "database.h"
+
+/* ---- database_file.c ---- */
+
+struct statements { /* of one connection, found by the address of their text */
+    struct statement {
+        const char *sql;
+        sqlite3_stmt *prepared;
+    } *items;
+    size_t count;
+};
+
+sqlite3_stmt *statements_get(struct statements *s, sqlite3 *db, const char *sql);
+void statements_rest(struct statements *s); /* reset, without bindings */
+void statements_free(struct statements *s);
+
+struct database_writer {
+    sqlite3 *db; /* NULL: not open */
+    struct statements statements;
+    uint64_t opened; /* how often a file was opened: another number, perhaps another file */
+};
+
+struct file_id {
+    bool there;
+    dev_t dev;
+    ino_t ino;
+};
+
+struct file_id file_id_of(const char *path);
+bool file_id_same(struct file_id a, struct file_id b);
+struct file_id file_id_beside(const char *path, const char *suffix); /* of PATHsuffix */
+uint64_t file_wal_bytes(const char *path);
+void file_remove_beside(const char *path, const char *suffix, struct file_id id); /* PATHsuffix, if it is still id */
+
+/* file_create - an empty file if there is none, of the directory's owner when root makes it; 0 or errno. */
+int file_create(const char *path);
+
+/* file_open - a connection with the settings every one of ours has; an SQLite result code. On failure *db may be a
+ * connection that has the words of the error. */
+int file_open(const char *path, int flags, int busy_ms, sqlite3 **db);
+void file_close(sqlite3 **db); /* leaves -wal and -shm alone: by then they may be another file's */
+
+/* file_prepare - write-ahead log, and what goes with it; for connections that write. */
+int file_prepare(sqlite3 *db);
+
+/* file_check - PRAGMA quick_check; SQLITE_CORRUPT with the first thing that is wrong in *why. */
+int file_check(sqlite3 *db, struct arena *a, struct str *why);
+
+/* file_set_aside - rename it with what belongs to it; *name is the new one. 0 or errno. */
+int file_set_aside(const char *path, struct arena *a, struct str *name);
+
+int64_t file_number(sqlite3 *db, const char *sql, int *rc); /* the first column of the first row */
+struct str file_words(sqlite3 *db, int rc, struct arena *a); /* SQLite's words, with the system's where it has some */
+bool file_is_damage(int rc);
+
+/* ---- the pool of readers ---- */
+
+#define READERS_MOST 16
+
+struct database_reader {
+    struct database *owner;
+    sqlite3 *db;
+    struct statements statements;
+    uint64_t generation;
+    struct database_reader *next;
+};
+
+struct readers {
+    pthread_mutex_t lock;
+    pthread_cond_t returned;
+    struct database_reader *idle;
+    unsigned count, waiters;
+    uint64_t generation; /* counts files: those of an older one are closed when they come back */
+    bool allowed;
+    struct file_id id; /* the file that was checked */
+};
+
+void readers_begin(struct readers *r);
+void readers_allow(struct database *db, struct file_id id);
+void readers_forbid(struct database *db); /* and close those that are idle */
+void readers_end(struct database *db);
+
+/* ---- the daemon's side ---- */
+
+#define BLOCK_ITEMS 256
+
+struct block { /* of items, in the order they came */
+    struct block *next;
+    size_t count;
+    int64_t first_ms; /* real time of its first item */
+    _Alignas(max_align_t) unsigned char items[];
+};
+
+struct database {
+    const struct database_kind *kind;
+    void *ctx;
+    char *path;
+    char file[64]; /* its name, for the log */
+    pthread_t thread;
+
+    pthread_mutex_t lock;
+    pthread_cond_t wake; /* the writer */
+    pthread_cond_t done; /* whoever waits for it */
+    struct block *first, *last; /* the queue */
+    size_t queued;              /* items in it */
+    size_t taken;               /* items that the writer has taken and not yet written */
+    uint64_t added, settled;    /* items accepted; items written or given up */
+    uint64_t flush_to;          /* somebody waits for settled to become this */
+    uint64_t looks_asked, looks_done;
+    bool stop;
+    int64_t stop_at; /* real time */
+    struct database_status status;
+    bool dropping; /* said that the queue is full */
+    uint64_t dropped_before; /* the present state */
+
+    atomic_bool doubt; /* a reader met an error: look at the file anew */
+    struct readers readers;
+
+    /* of the writer's thread alone */
+    struct database_writer writer;
+    struct block *batch; /* taken from the queue, not yet committed */
+    struct file_id id, wal_id, shm_id, checked;
+    int64_t data_version;
+    int wal_pages;
+    bool wal_held; /* somebody read in the log when it was last written into the file */
+    bool wal_long; /* said that somebody keeps it from shrinking */
+    bool lost_said;
+    bool at_once; /* the next round is due now */
+    int64_t wal_tried, next_look, next_try, pause_ms; /* real time */
+    int64_t next_tidy;                                /* clock_ms() */
+    bool tidying;
+};
+
+int64_t database_real_ms(void);
+struct timespec database_real_time(int64_t real_ms);
+
+/* database_set_state - and log its beginning, and the end of the one before. */
+void database_set_state(struct database *db, enum database_state state, struct str why);
+
+void *database_writer_main(void *db);
+
+#endif
