@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sysexits.h>
+#include <unistd.h>
 
 #include "../config.h"
 #include "../edits.h"
@@ -217,6 +218,21 @@ static void parse(struct ctl *ctl, struct envelope *e)
     }
 }
 
+/* open_karma - what the daemon remembers of clients; NULL where it remembers nothing, or cannot be read by us. */
+static sqlite3 *open_karma(struct ctl *ctl, const struct config *config)
+{
+    struct str path = arena_printf(ctl->arena, STR_FMT "/karma.sqlite", STR_ARG(config->global.state_dir)), error;
+    sqlite3 *db;
+    int status;
+
+    if (!config_uses(config, "karma") || access(path.p, F_OK) != 0)
+        return NULL;
+    db = database_open_file(path.p, &karma_schema, false, false, ctl->arena, &error, &status);
+    if (!db)
+        fprintf(stderr, "sme-milterctl test: karma is not known: " STR_FMT "\n", STR_ARG(error));
+    return db;
+}
+
 static int run(struct ctl *ctl)
 {
     struct envelope e = {.port = 25};
@@ -224,6 +240,7 @@ static int run(struct ctl *ctl)
     struct config *config;
     struct str message;
     struct ip ip;
+    sqlite3 *karma;
     const char *verdict;
     int status;
 
@@ -247,7 +264,11 @@ static int run(struct ctl *ctl)
     if (ctl->json)
         t.json = json_object();
     log_capture(ignore_line, NULL);
+    karma = open_karma(ctl, config);
+    karma_store_lend(karma);
     play(&t, config, &e, message);
+    karma_store_lend(NULL);
+    sqlite3_close(karma);
     config_unref(&config);
     ctl_dns_end();
     verdict = t.code == 0 ? "accept" : t.code >= 500 ? "reject" : "tempfail";
