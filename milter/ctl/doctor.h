@@ -48,6 +48,9 @@ struct str remedy_set(struct doctor *d, const struct postfix_service *service, c
 void doctor_socket(struct doctor *d);   /* doctor_socket.c: alive, and reachable as Postfix's user */
 void doctor_services(struct doctor *d); /* doctor_services.c: each smtpd of master.cf */
 void doctor_edits(struct doctor *d);    /* doctor_edits.c: what changes messages behind our back */
+void doctor_early(struct doctor *d, const struct postfix_service *s, const struct profile *p); /* doctor_early.c: does
+    earlytalker see this service's clients? */
+void doctor_namespace(struct doctor *d); /* ... and those of any? */
 void doctor_host(struct doctor *d);     /* postfix_doctor.c: version, complaints, resolver */
 
 #endif

@@ -252,6 +252,7 @@ static void check_profile(struct doctor *d, const struct postfix_service *s)
         if (!has_name(&o->daemon_name, name) || (port ? !has_port(&o->port, port) : o->port.count > 0))
             continue;
         buf_addf(&found, "%s" STR_FMT, found.len ? " or " : "", STR_ARG(d->config->profiles[i].name));
+        doctor_early(d, s, &d->config->profiles[i]);
     }
     if (found.len)
         doctor_says(d, DOCTOR_OK, "profile", s, STR_NONE,

@@ -266,6 +266,7 @@ static int run(struct ctl *ctl)
         doctor_host(&d);
         doctor_socket(&d);
         doctor_services(&d);
+        doctor_namespace(&d);
         doctor_edits(&d);
         status = report(&d);
     } else {

@@ -283,6 +283,38 @@ static void smuggling(struct snippet *s)
         set(s, "smtpd_discard_ehlo_keywords", "chunking, silent-discard");
 }
 
+static bool has_postscreen(const struct snippet *s)
+{
+    for (size_t i = 0; i < s->postfix.service_count; i++)
+        if (str_is(s->postfix.services[i].command, STR("postscreen")))
+            return true;
+    return false;
+}
+
+/* early - no command, but what there is instead where earlytalker cannot do its work. */
+static void early(struct snippet *s)
+{
+    struct str proxy = postfix_value(&s->postfix, NULL, "smtpd_upstream_proxy_protocol");
+
+    if (!config_uses(s->config, "earlytalker"))
+        return;
+    if (has_postscreen(s))
+        group(s, "Early talkers: postscreen stands in front of port 25 and has new clients wait for their greeting "
+                 "(postscreen_greet_wait); with postscreen_greet_action = enforce it refuses who does not. earlytalker "
+                 "would have them wait once more: set earlytalker { enabled = no } in that profile of "
+                 "sme-milter.conf.");
+    else if (proxy.n)
+        group(s, "Early talkers: a proxy stands in front (smtpd_upstream_proxy_protocol), where the clients' "
+                 "connections end, so earlytalker cannot see who talks before the greeting. Use postscreen instead, "
+                 "with postscreen_upstream_proxy_protocol and postscreen_greet_action = enforce; who has talked before "
+                 "Postfix begins is refused by smtpd_forbid_unauth_pipelining or reject_unauth_pipelining above.");
+    else
+        group(s, "Early talkers: the policy earlytalker asks this machine's kernel about each client's connection. "
+                 "Where Postfix runs in a container or network namespace of its own, or behind a proxy, nothing can "
+                 "be seen so: there use postscreen with postscreen_greet_action = enforce instead. "
+                 "smtpd_forbid_unauth_pipelining or reject_unauth_pipelining above see only who talks at once.");
+}
+
 /* ---- the services ---- */
 
 struct service {
@@ -367,6 +399,7 @@ static int print(struct snippet *s)
     sasl(s);
     manners(s);
     smuggling(s);
+    early(s);
     for (size_t i = 0; i < sizeof services / sizeof *services; i++)
         print_service(s, &services[i]);
     if (s->list) {
