@@ -21,7 +21,7 @@ static const struct option dnsbl_rows[] = {
 struct asked {
     const struct dnsbl_options *options; /* for which the questions were asked */
     struct dns_question **questions;     /* by zone; NULL where the client is not to be asked about */
-    int64_t deadline;
+    int64_t deadline, lists_deadline;    /* the policy's; that of each list */
     bool listed;                         /* found before */
     bool counted;
 };
@@ -36,14 +36,15 @@ static void dnsbl_ask(struct context *c)
         return;
     asked->options = o;
     asked->deadline = clock_ms() + o->timeout;
+    asked->lists_deadline = clock_ms() + (o->timeout < ZONE_WAIT_MS ? o->timeout : ZONE_WAIT_MS);
     asked->counted = false;
     asked->questions = arena_array(s->arena, o->zones.count + 1, sizeof *asked->questions);
     if (cidr_find(&o->allow, s->peer.ip))
         return;
     for (size_t i = 0; i < o->zones.count; i++)
         if (zone_takes(&o->zones.items[i], s->peer.ip))
-            asked->questions[i] = dns_ask(s->arena, &s->dns, zone_client_name(s->arena, &o->zones.items[i], s->peer.ip),
-                                          DNS_A);
+            asked->questions[i] =
+                dns_ask_list(s->arena, &s->dns, zone_client_name(s->arena, &o->zones.items[i], s->peer.ip));
 }
 
 static struct finding listed(struct context *c, const struct zone *zone, struct str code, struct asked *asked)
@@ -68,6 +69,7 @@ static struct finding dnsbl_mail(struct context *c)
     struct buf doubts = buf_in(c->arena);
     const struct zone *first = NULL;
     struct str first_code = STR_NONE;
+    bool doubtful = false;
 
     for (size_t i = 0; i < o->zones.count; i++) {
         const struct zone *zone = &o->zones.items[i];
@@ -77,18 +79,16 @@ static struct finding dnsbl_mail(struct context *c)
 
         if (!asked->questions[i])
             continue;
-        answer = dns_harvest(asked->questions[i], asked->deadline);
+        answer = dns_harvest(asked->questions[i], asked->lists_deadline);
         said = zone_judge(c->arena, zone, answer, &why);
         if (!asked->counted)
             health_seen(zone, ip_text(c->arena, c->session->peer.ip), said, answer->took_ms);
-        if (said == ZONE_LISTED && !health_trusts(zone, asked->deadline)) {
-            said = ZONE_UNSURE;
-            why = STR("not trusted");
-        }
+        said = health_hear(zone, said, asked->deadline, &why);
         if (said == ZONE_LISTED && !first) {
             first = zone;
             first_code = why;
-        } else if (said == ZONE_UNSURE) {
+        } else if (said == ZONE_UNSURE || said == ZONE_SILENT) {
+            doubtful |= said == ZONE_UNSURE;
             buf_addf(&doubts, "%s" STR_FMT "=" STR_FMT, doubts.len ? "," : "", STR_ARG(zone->shown), STR_ARG(why));
         }
     }
@@ -98,6 +98,8 @@ static struct finding dnsbl_mail(struct context *c)
     if (doubts.len == 0)
         return NO_OPINION;
     fact_set(c, FACT_LIST_UNSURE, buf_str(&doubts));
+    if (!doubtful) /* a list that is out defers nobody, whatever `unsure` says */
+        return NO_OPINION;
     return unsure(c, "a block list could not be asked");
 }
 

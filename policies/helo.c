@@ -19,6 +19,7 @@ struct helo_options {
 
 struct helo_state {
     struct str asked;                /* the name that was asked about */
+    struct str name;                 /* the same in A-labels; empty: it is none */
     struct dns_question *a, *aaaa;   /* of it; NULL for literals and below level rfc */
     int64_t deadline;
     bool failed;                     /* a test without DNS has failed at HELO */
@@ -186,9 +187,12 @@ static void helo_ask(struct context *c)
         return;
     state->asked = s->helo;
     state->a = state->aaaa = NULL;
-    if (domain_is_fqdn(s->helo)) { /* not a literal */
-        state->a = dns_ask(s->arena, &s->dns, s->helo, DNS_A);
-        state->aaaa = dns_ask(s->arena, &s->dns, s->helo, DNS_AAAA);
+    state->name = STR_NONE;
+    if (domain_is_fqdn(s->helo)) { /* not a literal; one that has no form in the DNS is asked in vain: unsure */
+        struct str asked = domain_to_ascii(s->arena, s->helo, &state->name) ? state->name : STR("");
+
+        state->a = dns_ask(s->arena, &s->dns, asked, DNS_A);
+        state->aaaa = dns_ask(s->arena, &s->dns, asked, DNS_AAAA);
     }
     state->deadline = clock_ms() + o->timeout;
     if (!s->names && s->peer.ip.known)
@@ -212,7 +216,7 @@ static struct finding judge_dns(struct context *c)
         l.forward = any_near(l.a, s->peer.ip) || any_near(l.aaaa, s->peer.ip);
     }
     for (size_t i = 0; i < s->names->count; i++)
-        l.reverse |= domain_same_organization(s->names->name[i], s->helo);
+        l.reverse |= state->name.n && domain_same_organization(s->names->name[i], state->name);
     fact_set(c, FACT_HELO_MATCH, l.forward && l.reverse ? STR("both") : l.forward ? STR("forward")
                                  : l.reverse ? STR("reverse") : STR("none"));
     f = run_tests(c, &l);

@@ -23,17 +23,21 @@ static const struct option resolvable_rows[] = {
 
 struct asked {
     struct dns_question *mx, *a, *aaaa; /* NULL: nothing to ask */
+    bool nameless;                      /* 8-bit bytes that are no U-labels (RFC 6531): the DNS cannot say anything of it */
     int64_t deadline;
 };
 
-/* is_8bit - a domain in UTF-8 (RFC 6531) stands in the DNS as an A-label, which we do not make: what the DNS says of
- * the bytes themselves says nothing of it. */
-static bool is_8bit(struct str domain)
+/* dns_form - a domain in UTF-8 stands in the DNS as A-labels; any other is asked as it is written. */
+static struct str dns_form(struct context *c, struct str domain, bool *nameless)
 {
+    struct str ascii;
+
+    *nameless = false;
+    if (domain_to_ascii(c->arena, domain, &ascii))
+        return ascii;
     for (size_t i = 0; i < domain.n; i++)
-        if ((unsigned char)domain.p[i] >= 0x80)
-            return true;
-    return false;
+        *nameless |= (unsigned char)domain.p[i] >= 0x80;
+    return domain;
 }
 
 static void resolvable_ask(struct context *c)
@@ -43,7 +47,10 @@ static void resolvable_ask(struct context *c)
     struct dns_budget *budget = &c->message->dns;
 
     /* a bounce, or an address literal: nothing to look up */
-    if (domain.n == 0 || domain.p[0] == '[' || is_8bit(domain))
+    if (domain.n == 0 || domain.p[0] == '[')
+        return;
+    domain = dns_form(c, domain, &asked->nameless);
+    if (asked->nameless)
         return;
     asked->deadline = clock_ms() + OPTIONS(struct resolvable_options, c)->timeout;
     asked->mx = dns_ask_follow(c->arena, budget, domain, DNS_MX);
@@ -131,7 +138,7 @@ static struct finding resolvable_mail(struct context *c)
     const struct dns_answer *mx;
     struct finding f;
 
-    if (is_8bit(domain))
+    if (asked->nameless)
         return verdict(c, UNKNOWN, "mx");
     if (!asked->mx)
         return NO_OPINION;

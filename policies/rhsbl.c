@@ -1,7 +1,7 @@
 /* rhsbl - sender domains on DNS block lists. */
 #include "policy.h"
 
-#define WAIT_MS 5000
+#define WAIT_MS 5000 /* for all; a list has ZONE_WAIT_MS of it */
 
 struct rhsbl_options {
     struct zone_list zones;
@@ -15,7 +15,8 @@ static const struct option rhsbl_rows[] = {
 
 struct asked {
     struct dns_question **questions; /* by zone; NULL when nothing is asked */
-    int64_t deadline;
+    struct str domain;               /* as it is asked: in A-labels */
+    int64_t deadline, lists_deadline;
 };
 
 static void rhsbl_ask(struct context *c)
@@ -26,13 +27,15 @@ static void rhsbl_ask(struct context *c)
     struct ip ip;
 
     /* a bounce; an address, which lists of names refuse */
-    if (domain.n == 0 || domain.p[0] == '[' || ip_parse(domain, &ip))
+    if (domain.n == 0 || domain.p[0] == '[' || ip_parse(domain, &ip) || !domain_to_ascii(c->arena, domain, &domain))
         return;
+    asked->domain = domain;
     asked->deadline = clock_ms() + WAIT_MS;
+    asked->lists_deadline = clock_ms() + ZONE_WAIT_MS;
     asked->questions = arena_array(c->arena, o->zones.count + 1, sizeof *asked->questions);
     for (size_t i = 0; i < o->zones.count; i++)
         asked->questions[i] =
-            dns_ask(c->arena, &c->message->dns, zone_name_name(c->arena, &o->zones.items[i], domain), DNS_A);
+            dns_ask_list(c->arena, &c->message->dns, zone_name_name(c->arena, &o->zones.items[i], domain));
 }
 
 static struct finding rhsbl_mail(struct context *c)
@@ -40,15 +43,17 @@ static struct finding rhsbl_mail(struct context *c)
     const struct rhsbl_options *o = OPTIONS(struct rhsbl_options, c);
     struct asked *asked = message_state(c, sizeof *asked);
     struct str domain = c->message->sender.domain, doubt = STR_NONE;
+    bool doubtful = false;
 
     for (size_t i = 0; asked->questions && i < o->zones.count; i++) {
         const struct zone *zone = &o->zones.items[i];
-        const struct dns_answer *answer = dns_harvest(asked->questions[i], asked->deadline);
+        const struct dns_answer *answer = dns_harvest(asked->questions[i], asked->lists_deadline);
         struct str why;
         enum zone_said said = zone_judge(c->arena, zone, answer, &why);
 
-        health_seen(zone, domain, said, answer->took_ms);
-        if (said == ZONE_LISTED && health_trusts(zone, asked->deadline)) {
+        health_seen(zone, asked->domain, said, answer->took_ms);
+        said = health_hear(zone, said, asked->deadline, &why);
+        if (said == ZONE_LISTED) {
             fact_set(c, FACT_LIST, arena_printf(c->arena, STR_FMT "=" STR_FMT, STR_ARG(zone->shown), STR_ARG(why)));
             if (zone->text.n)
                 return bad(c, "5.7.1", STR_FMT, STR_ARG(zone_text(c->arena, zone, c->session->peer.ip)));
@@ -56,12 +61,14 @@ static struct finding rhsbl_mail(struct context *c)
                        STR_ARG(zone->shown));
         }
         if (said != ZONE_CLEAN)
-            doubt = arena_printf(c->arena, STR_FMT "=" STR_FMT, STR_ARG(zone->shown),
-                                 STR_ARG(said == ZONE_UNSURE ? why : STR("not trusted")));
+            doubt = arena_printf(c->arena, STR_FMT "=" STR_FMT, STR_ARG(zone->shown), STR_ARG(why));
+        doubtful |= said == ZONE_UNSURE;
     }
     if (doubt.n == 0)
         return NO_OPINION;
     fact_set(c, FACT_LIST_UNSURE, doubt);
+    if (!doubtful) /* a list that is out defers nobody, whatever `unsure` says */
+        return NO_OPINION;
     return unsure(c, "a block list could not be asked");
 }
 

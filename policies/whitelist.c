@@ -26,7 +26,7 @@ static const struct option whitelist_rows[] = {
 struct whitelist_state {
     const struct whitelist_options *asked; /* for which the questions were asked: MAIL may choose another profile */
     struct dns_question **questions;       /* by zone; NULL where the client is not to be asked about */
-    int64_t deadline;
+    int64_t deadline, lists_deadline;      /* for names and all; for each list */
     bool counted;                          /* what the lists said */
     struct str granted;                    /* by which entry, at an earlier MAIL of the connection */
 };
@@ -42,13 +42,14 @@ static void whitelist_ask(struct context *c)
     state->asked = o;
     state->counted = false;
     state->deadline = clock_ms() + WAIT_MS;
+    state->lists_deadline = clock_ms() + ZONE_WAIT_MS;
     if (o->names.count && !s->names)
         s->names = peer_names_ask(s->arena, &s->dns, s->peer.ip);
     state->questions = arena_array(s->arena, o->zones.count + 1, sizeof *state->questions);
     for (size_t i = 0; i < o->zones.count; i++)
         if (zone_takes(&o->zones.items[i], s->peer.ip))
-            state->questions[i] = dns_ask(s->arena, &s->dns, zone_client_name(s->arena, &o->zones.items[i], s->peer.ip),
-                                          DNS_A);
+            state->questions[i] =
+                dns_ask_list(s->arena, &s->dns, zone_client_name(s->arena, &o->zones.items[i], s->peer.ip));
 }
 
 static struct finding grant(struct context *c, bool *whom, struct str entry)
@@ -119,7 +120,7 @@ static struct finding whitelist_mail(struct context *c)
 
         if (!state->questions[i])
             continue;
-        answer = dns_harvest(state->questions[i], state->deadline);
+        answer = dns_harvest(state->questions[i], state->lists_deadline);
         said = zone_judge(c->arena, zone, answer, &why);
         if (!state->counted)
             health_seen(zone, ip_text(c->arena, s->peer.ip), said, answer->took_ms);
@@ -143,6 +144,17 @@ static struct finding whitelist_message(struct context *c)
     return grant(c, &c->message->is_whitelisted, entry->written);
 }
 
+static void whitelist_prepare(struct arena *a, void *options, struct place at, struct problems *problems)
+{
+    struct whitelist_options *o = options;
+
+    (void)a;
+    (void)at;
+    (void)problems;
+    for (size_t i = 0; i < o->zones.count; i++)
+        zone_by_trust(&o->zones.items[i]);
+}
+
 static bool whitelist_idle(const void *options, enum stage stage)
 {
     const struct whitelist_options *o = options;
@@ -157,5 +169,6 @@ const struct policy policy_whitelist = {
     .options_size = sizeof(struct whitelist_options),
     .ask = {[AT_CONNECT] = whitelist_ask, [AT_MAIL] = whitelist_ask},
     .at = {[AT_CONNECT] = whitelist_connect, [AT_MAIL] = whitelist_mail, [AT_MESSAGE] = whitelist_message},
+    .prepare = whitelist_prepare,
     .idle = whitelist_idle,
 };

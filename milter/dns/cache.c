@@ -6,6 +6,7 @@
 #include "../base/log.h"
 #include "../base/waiting.h"
 #include "cache.h"
+#include "zone.h"
 
 #define SHARDS 16
 #define BUCKETS_FIRST 64
@@ -119,7 +120,8 @@ void entry_drop(struct entry *e)
     free(e);
 }
 
-static struct entry *entry_new(struct str name, enum dns_type type, uint64_t hash, struct shard *s, int64_t now)
+static struct entry *entry_new(struct str name, enum dns_type type, enum dns_keep keep, uint64_t hash, struct shard *s,
+                               int64_t now)
 {
     struct entry *e = malloc(sizeof *e + name.n + 1);
     char *text = (char *)(e + 1);
@@ -130,6 +132,7 @@ static struct entry *entry_new(struct str name, enum dns_type type, uint64_t has
     memcpy(text, name.p, name.n);
     e->name = (struct str){text, name.n};
     e->type = type;
+    e->keep = keep;
     e->asked = now;
     e->hash = hash;
     e->shard = s;
@@ -230,6 +233,22 @@ static void table_trim(struct shard *s, long room)
         table_remove(s, s->oldest);
 }
 
+static int64_t lifetime_ms(const struct dns_answer *answer, enum dns_keep keep)
+{
+    static const uint32_t most[] = {[DNS_OK] = DNS_TTL_MOST, [DNS_NODATA] = DNS_TTL_NEGATIVE_MOST,
+                                    [DNS_NXDOMAIN] = DNS_TTL_NEGATIVE_MOST, [DNS_FAIL] = DNS_TTL_FAIL_MOST};
+    uint32_t ttl = answer->ttl < most[answer->status] ? answer->ttl : most[answer->status];
+    uint32_t limit = UINT32_MAX;
+
+    if (keep == DNS_KEEP_BRIEFLY)
+        limit = DNS_TTL_FAIL_MOST;
+    else if (keep == DNS_KEEP_LIST)
+        limit = zone_answer_refuses(answer) ? DNS_TTL_REFUSED_MOST : DNS_TTL_LIST_MOST;
+    if (ttl > limit)
+        ttl = limit;
+    return (int64_t)ttl * 1000;
+}
+
 /* ---- asking, answering, waiting ---- */
 
 bool entry_is_done(const struct entry *e, int64_t now)
@@ -238,6 +257,16 @@ bool entry_is_done(const struct entry *e, int64_t now)
 }
 
 struct entry *cache_ask(struct str name, enum dns_type type, int64_t now, bool *fresh)
+{
+    return cache_ask_kept(name, type, DNS_KEEP_TTL, now, fresh);
+}
+
+static bool is_over(const struct entry *e, enum dns_keep keep, int64_t now)
+{
+    return now >= e->expires || (keep > e->keep && now >= e->due + lifetime_ms(&e->answer, keep));
+}
+
+struct entry *cache_ask_kept(struct str name, enum dns_type type, enum dns_keep keep, int64_t now, bool *fresh)
 {
     struct shard *s;
     struct entry *e;
@@ -249,14 +278,14 @@ struct entry *cache_ask(struct str name, enum dns_type type, int64_t now, bool *
     pthread_mutex_lock(&s->lock);
     s->asked++;
     e = table_find(s, name, type, hash);
-    if (e && e->in_lru && now >= e->expires) {
+    if (e && e->in_lru && is_over(e, keep, now)) {
         table_remove(s, e);
         e = NULL;
     }
     *fresh = !e;
     if (!e) {
         table_trim(s, 1); /* here rather than in cache_settle: the resolver's thread has enough to do */
-        e = entry_new(name, type, hash, s, now);
+        e = entry_new(name, type, keep, hash, s, now);
         table_add(s, e);
     } else {
         entry_hold(e);
@@ -308,15 +337,6 @@ static struct dns_answer answer_copy(const struct dns_answer *from, void *block)
     return copy;
 }
 
-static int64_t lifetime_ms(const struct dns_answer *answer)
-{
-    static const uint32_t most[] = {[DNS_OK] = DNS_TTL_MOST, [DNS_NODATA] = DNS_TTL_NEGATIVE_MOST,
-                                    [DNS_NXDOMAIN] = DNS_TTL_NEGATIVE_MOST, [DNS_FAIL] = DNS_TTL_FAIL_MOST};
-    uint32_t ttl = answer->ttl < most[answer->status] ? answer->ttl : most[answer->status];
-
-    return (int64_t)ttl * 1000;
-}
-
 static void count_answer(struct shard *s, const struct dns_answer *answer)
 {
     if (answer->status == DNS_FAIL) {
@@ -341,7 +361,7 @@ bool cache_settle(struct entry *e, const struct dns_answer *answer, int64_t now,
     e->answer = copy;
     e->block = block;
     e->due = due;
-    e->expires = due + lifetime_ms(answer);
+    e->expires = due + lifetime_ms(answer, e->keep);
     e->bytes += block ? bytes : 0;
     atomic_store_explicit(&e->done, true, memory_order_release);
     count_answer(s, &copy);

@@ -19,9 +19,13 @@
 #define DNS_TTL_MOST 86400       /* seconds a positive answer is kept at most */
 #define DNS_TTL_NEGATIVE_MOST 900
 #define DNS_INSIDE 240           /* bytes that an entry has for its answer: enough for most */
-#define DNS_TTL_FAIL_MOST 5      /* so that a broken zone is not asked again by each policy */
+#define DNS_TTL_FAIL_MOST 5      /* so that a broken zone is not asked again by each policy; also what dns_ask_test asks */
+#define DNS_TTL_LIST_MOST 900    /* of a block list: who is taken off it should soon be able to send again */
+#define DNS_TTL_REFUSED_MOST 60  /* of its answers that say that it did not answer */
 
 struct shard;
+
+enum dns_keep { DNS_KEEP_TTL, DNS_KEEP_LIST, DNS_KEEP_BRIEFLY };
 
 struct entry {
     struct str name; /* lower-case, without the last dot; stands behind the entry */
@@ -31,6 +35,7 @@ struct entry {
     int64_t due;     /* when the answer comes: later than `done` only in scripted.c's */
     atomic_bool done;
     atomic_bool follow; /* the addresses of its names will be wanted: see dns_ask_follow() */
+    enum dns_keep keep;  /* what its first asker wants */
 
     struct entry *queued; /* resolver.c's: the next one */
 
@@ -52,6 +57,9 @@ struct entry {
 /* cache_ask - the entry of a question, with a reference for the caller. *fresh: it is new, and the caller has it
  * answered; otherwise it is pending or its answer holds. */
 struct entry *cache_ask(struct str name, enum dns_type type, int64_t now, bool *fresh);
+
+/* cache_ask_kept - the same, where an answer is too old sooner: neither kept nor taken for longer than `keep` says. */
+struct entry *cache_ask_kept(struct str name, enum dns_type type, enum dns_keep keep, int64_t now, bool *fresh);
 
 /* cache_answer - copies the answer, keeps it for its TTL (seconds of a DNS_FAIL too) from `due` on, and wakes who
  * waits. Once for each entry. */

@@ -40,7 +40,7 @@ static struct dns_question *question_failed(struct dns_question *q, const char *
 }
 
 static struct dns_question *question_ask(struct arena *a, struct dns_budget *budget, struct str name,
-                                         enum dns_type type, bool follow)
+                                         enum dns_type type, bool follow, enum dns_keep keep)
 {
     struct dns_question *q = arena_zalloc(a, sizeof *q);
     enum backend by = (enum backend)atomic_load(&backend);
@@ -63,7 +63,7 @@ static struct dns_question *question_ask(struct arena *a, struct dns_budget *bud
     if (by == SCRIPT)
         scripted_note(asked, type);
     q->asked = clock_ms();
-    q->entry = cache_ask(asked, type, q->asked, &fresh);
+    q->entry = cache_ask_kept(asked, type, keep, q->asked, &fresh);
     q->name = q->entry->name;
     arena_on_reset(a, question_drop, q);
     if (follow)
@@ -80,12 +80,22 @@ static struct dns_question *question_ask(struct arena *a, struct dns_budget *bud
 
 struct dns_question *dns_ask(struct arena *a, struct dns_budget *budget, struct str name, enum dns_type type)
 {
-    return question_ask(a, budget, name, type, false);
+    return question_ask(a, budget, name, type, false, DNS_KEEP_TTL);
 }
 
 struct dns_question *dns_ask_follow(struct arena *a, struct dns_budget *budget, struct str name, enum dns_type type)
 {
-    return question_ask(a, budget, name, type, true);
+    return question_ask(a, budget, name, type, true, DNS_KEEP_TTL);
+}
+
+struct dns_question *dns_ask_list(struct arena *a, struct dns_budget *budget, struct str name)
+{
+    return question_ask(a, budget, name, DNS_A, false, DNS_KEEP_LIST);
+}
+
+struct dns_question *dns_ask_test(struct arena *a, struct str name)
+{
+    return question_ask(a, NULL, name, DNS_A, false, DNS_KEEP_BRIEFLY);
 }
 
 static struct dns_question *ask_bad(struct arena *a, enum dns_type type)

@@ -69,6 +69,11 @@ struct dns_question *dns_ask_ptr(struct arena *a, struct dns_budget *budget, str
 #define DNS_FOLLOW_MOST 10
 struct dns_question *dns_ask_follow(struct arena *a, struct dns_budget *budget, struct str name, enum dns_type type);
 
+/* dns_ask_list - an A question to a block list, whose answers are kept for a shorter time: 15 minutes at most, those by
+ * which it refuses to answer for one. dns_ask_test - to its test points: kept for seconds, for they tell of now. */
+struct dns_question *dns_ask_list(struct arena *a, struct dns_budget *budget, struct str name);
+struct dns_question *dns_ask_test(struct arena *a, struct str name);
+
 /* dns_harvest - the answer, waiting for it until `deadline` (clock_ms()); NULL question: DNS_FAIL. What it returns
  * lives as long as the question. Harvesting again gives the same answer. */
 const struct dns_answer *dns_harvest(struct dns_question *q, int64_t deadline);

@@ -19,6 +19,9 @@
 #define SAMPLES_LEAST 1000         /* answers, until what a list usually lists is known */
 #define SAMPLES_KEPT 20000
 #define TIMES_KEPT 1000
+#define LAST 10                    /* distinct clients; when so many of them are listed, the list is tested at once, */
+#define LAST_LISTED 8
+#define RETEST_EVERY_MS (60 * 1000LL) /* but not all the time: a server may hear from nobody but bots */
 
 const char *const zone_health_names[] = {"unknown", "trusted", "suspended", "tripped", NULL};
 
@@ -29,15 +32,19 @@ struct seen_client {
 };
 
 struct state {
-    char name[256], shown[256], why[512];
+    char name[256], shown[256], test[512], why[512];
     enum zone_health health;
     bool tested;                  /* with or without an answer */
+    bool doubted;                 /* it is to be tested before it decides anything */
+    int64_t doubted_at;
     int64_t since_wall, since, warned;
     uint64_t asked, listed, unsure;
     double mean_ms, mean_listed;
     uint64_t timed, samples;      /* behind mean_ms, mean_listed */
     struct seen_client clients[CLIENTS_MOST];
     unsigned client_count, next;  /* a ring */
+    struct seen_client last[LAST]; /* the newest first */
+    unsigned last_count;
 };
 
 static struct {
@@ -48,20 +55,27 @@ static struct {
     void (*on_turn)(void);
 } registry = {.lock = PTHREAD_MUTEX_INITIALIZER};
 
+/* is_state_of - the same list with other test points is another one: one may be believed, the other not. */
+static bool is_state_of(const struct state *s, const struct zone *zone)
+{
+    return str_is(str_of(s->name), zone->name) && str_is(str_of(s->test), zone->test);
+}
+
 /* state_of - under the lock; NULL when there are too many lists. */
 static struct state *state_of(const struct zone *zone)
 {
     struct state *s;
 
     for (size_t i = 0; i < registry.count; i++)
-        if (str_is(str_of(registry.items[i]->name), zone->name))
+        if (is_state_of(registry.items[i], zone))
             return registry.items[i];
-    if (registry.count == ZONES_MOST || zone->name.n >= sizeof s->name)
+    if (registry.count == ZONES_MOST || zone->name.n >= sizeof s->name || zone->test.n >= sizeof s->test)
         return NULL;
     s = calloc(1, sizeof *s);
     if (!s)
         return NULL;
     snprintf(s->name, sizeof s->name, STR_FMT, STR_ARG(zone->name));
+    snprintf(s->test, sizeof s->test, STR_FMT, STR_ARG(zone->test));
     snprintf(s->shown, sizeof s->shown, STR_FMT, STR_ARG(zone->shown));
     s->since_wall = clock_wall_ms();
     s->since = clock_ms();
@@ -77,7 +91,7 @@ static void turn(struct state *s, enum zone_health health, const char *why)
 
     if (changed) {
         if (s->health == ZONE_SUSPENDED)
-            s->client_count = s->next = 0; /* what a broken list said of them is not held against a repaired one */
+            s->client_count = s->next = s->last_count = 0; /* what a broken list said of them is not held against a repaired one */
         s->health = health;
         s->since_wall = clock_wall_ms();
         s->since = now;
@@ -94,20 +108,54 @@ static void turn(struct state *s, enum zone_health health, const char *why)
     }
 }
 
+/* is_believed - a doubted one is not, until its test points have been asked. */
+static bool is_believed(const struct state *s)
+{
+    return s && s->health == ZONE_TRUSTED && !s->doubted;
+}
+
 bool health_trusts(const struct zone *zone, int64_t deadline)
 {
     int64_t left = deadline - clock_ms();
-    bool trusted = true, fresh = false;
+    bool trusted = true, test = false;
 
     pthread_mutex_lock(&registry.lock);
     if (registry.watched) {
-        const struct state *s = state_of(zone);
+        struct state *s = state_of(zone);
 
-        trusted = s && s->health == ZONE_TRUSTED;
-        fresh = s && !s->tested;
+        trusted = is_believed(s);
+        test = s && left > 0 && (!s->tested || (s->health == ZONE_TRUSTED && s->doubted));
     }
     pthread_mutex_unlock(&registry.lock);
-    return trusted || (fresh && left > 0 && health_test(zone, left) == ZONE_TRUSTED);
+    if (!test)
+        return trusted;
+    health_test(zone, left);
+    pthread_mutex_lock(&registry.lock);
+    trusted = is_believed(state_of(zone));
+    pthread_mutex_unlock(&registry.lock);
+    return trusted;
+}
+
+/* is_out - it has been found to be wrong; not knowing yet is something else. */
+static bool is_out(const struct zone *zone)
+{
+    const struct state *s;
+    bool out;
+
+    pthread_mutex_lock(&registry.lock);
+    s = registry.watched ? state_of(zone) : NULL;
+    out = s && (s->health == ZONE_SUSPENDED || s->health == ZONE_TRIPPED);
+    pthread_mutex_unlock(&registry.lock);
+    return out;
+}
+
+enum zone_said health_hear(const struct zone *zone, enum zone_said said, int64_t deadline, struct str *why)
+{
+    if (said == ZONE_CLEAN || (said == ZONE_LISTED && health_trusts(zone, deadline)))
+        return said;
+    if (said == ZONE_LISTED)
+        *why = STR("not trusted");
+    return is_out(zone) ? ZONE_SILENT : ZONE_UNSURE;
 }
 
 static uint64_t hash_of(struct str s)
@@ -148,6 +196,31 @@ static unsigned remember(struct state *s, uint64_t hash, bool is_listed, unsigne
         *listed += is_listed;
     }
     return recent;
+}
+
+/* doubt - a list that suddenly lists nearly everybody is asked about its test points before it goes on. */
+static void doubt(struct state *s, uint64_t hash, bool is_listed)
+{
+    int64_t now = clock_ms();
+    unsigned at = 0, listed = 0;
+
+    while (at < s->last_count && s->last[at].hash != hash)
+        at++;
+    if (at == s->last_count && s->last_count < LAST)
+        s->last_count++;
+    if (at == LAST)
+        at--;
+    memmove(&s->last[1], &s->last[0], at * sizeof s->last[0]);
+    s->last[0] = (struct seen_client){hash, now, is_listed};
+    for (unsigned i = 0; i < s->last_count; i++)
+        listed += s->last[i].listed && now - s->last[i].at < WINDOW_MS;
+    if (listed < LAST_LISTED)
+        s->doubted = false; /* nobody has tested it since, and there is no need to any more */
+    if (listed >= LAST_LISTED && s->last_count == LAST && s->health == ZONE_TRUSTED && !s->doubted
+        && (s->doubted_at == 0 || now - s->doubted_at >= RETEST_EVERY_MS)) {
+        s->doubted = true;
+        s->doubted_at = now;
+    }
 }
 
 /* is_unusual - a list that begins to list everybody (an expired domain, a broken mirror) lists far more than it used
@@ -202,6 +275,7 @@ static void count_answer(struct state *s, struct str whom, enum zone_said said, 
     }
     s->listed += said == ZONE_LISTED;
     recent = remember(s, hash_of(whom), said == ZONE_LISTED, &listed);
+    doubt(s, hash_of(whom), said == ZONE_LISTED);
     breaker(s, recent, listed);
     learn(s, said == ZONE_LISTED);
 }
@@ -227,8 +301,12 @@ static enum zone_health verdict_of_test(struct arena *a, const struct zone *zone
     enum zone_said said_yes, said_no;
 
     zone_test_points(a, zone, &yes, &no);
-    q_yes = dns_ask(a, NULL, yes, DNS_A);
-    q_no = dns_ask(a, NULL, no, DNS_A);
+    if (yes.n == 0) {
+        *why = STR("not tested, by configuration");
+        return ZONE_TRUSTED;
+    }
+    q_yes = dns_ask_test(a, yes);
+    q_no = dns_ask_test(a, no);
     listed = dns_harvest(q_yes, deadline);
     unlisted = dns_harvest(q_no, deadline);
     said_yes = zone_judge_test(a, listed, &yes_code);
@@ -250,11 +328,13 @@ static enum zone_health verdict_of_test(struct arena *a, const struct zone *zone
         return ZONE_UNKNOWN;
     }
     if (said_yes == ZONE_LISTED) {
-        *why = STR("its test points are right");
+        *why = zone->test.n ? arena_printf(a, "its test points are right (test=" STR_FMT ")", STR_ARG(zone->test))
+                            : STR("its test points are right");
         return ZONE_TRUSTED;
     }
     *why = arena_printf(a, "it does not list its test point (" STR_FMT "): stale or gone, or its operator has none "
-                        "(RFC 5782, 5), without which it is not used", STR_ARG(zone_shown(a, zone, yes)));
+                        "(RFC 5782, 5), without which it is not used unless test= says so",
+                        STR_ARG(zone_shown(a, zone, yes)));
     return ZONE_SUSPENDED;
 }
 
@@ -269,6 +349,8 @@ enum zone_health health_test(const struct zone *zone, int64_t timeout_ms)
     s = state_of(zone);
     if (s)
         s->tested = true;
+    if (s && health != ZONE_UNKNOWN)
+        s->doubted = false;
     if (s && health == ZONE_UNKNOWN && s->health != ZONE_UNKNOWN)
         health = s->health; /* temporary trouble is not evidence, neither for nor against */
     else if (s && s->health == ZONE_TRIPPED && health == ZONE_TRUSTED && clock_ms() - s->since < TRIPPED_MS)
@@ -291,7 +373,8 @@ size_t health_list(struct arena *a, struct zone_status **list)
         const struct state *s = registry.items[i];
 
         (*list)[i] = (struct zone_status){
-            .name = str_dup(a, str_of(s->shown)), .health = s->health, .why = str_dup(a, str_of(s->why)),
+            .name = str_dup(a, str_of(s->shown)), .test = str_dup(a, str_of(s->test)), .health = s->health,
+            .why = str_dup(a, str_of(s->why)),
             .since_ms = s->since_wall, .asked = s->asked, .listed = s->listed, .unsure = s->unsure,
             .mean_ms = s->mean_ms, .mean_listed = s->mean_listed, .samples = s->samples,
         };
@@ -314,9 +397,9 @@ void health_on_turn(void (*call)(void))
     pthread_mutex_unlock(&registry.lock);
 }
 
-void health_remember(struct str name, double mean_listed, uint64_t samples)
+void health_remember(struct str name, struct str test, double mean_listed, uint64_t samples)
 {
-    struct zone zone = {.name = name, .shown = name};
+    struct zone zone = {.name = name, .shown = name, .test = test};
     struct state *s;
 
     pthread_mutex_lock(&registry.lock);

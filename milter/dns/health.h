@@ -6,6 +6,9 @@
  *              clients, and that is unusual   ▼  │ so no more
  *                                           tripped (asked and counted, not judged by)
  *
+ * A list that lists 8 of the last 10 clients is tested again at once, before it decides about the next one: one that
+ * began to list everybody does not get as far as 30.
+ *
  * The daemon tests every list at start and every 30 minutes; a list that is not trusted never decides anything. Where
  * nobody watches (tests, `sme-milterctl test`) every list is trusted. State is kept by name over reloads, and written
  * to zones.json in the state directory for `sme-milterctl dnsbl audit`.
@@ -24,6 +27,10 @@ extern const char *const zone_health_names[]; /* "unknown" "trusted" "suspended"
  */
 bool health_trusts(const struct zone *zone, int64_t deadline);
 
+/* health_hear - what the list may say here: a listing counts only when it is trusted; one that is suspended or tripped
+ * has no opinion at all (ZONE_SILENT), be it asked in vain or not. *why is replaced where it is not believed. */
+enum zone_said health_hear(const struct zone *zone, enum zone_said said, int64_t deadline, struct str *why);
+
 /* health_seen - count what a list said of a client (its address) or of a name: for hits, latency, and the breaker. */
 void health_seen(const struct zone *zone, struct str whom, enum zone_said said, int64_t took_ms);
 
@@ -32,6 +39,7 @@ enum zone_health health_test(const struct zone *zone, int64_t timeout_ms);
 
 struct zone_status {
     struct str name; /* shown form */
+    struct str test; /* of test=; empty: the usual points */
     enum zone_health health;
     struct str why;
     int64_t since_ms;      /* clock_wall_ms() */

@@ -6,6 +6,6 @@
 
 void health_require(bool required); /* whether lists must earn their trust */
 void health_on_turn(void (*call)(void)); /* when a list's state changes; it must not call health.c */
-void health_remember(struct str name, double mean_listed, uint64_t samples); /* from an earlier life */
+void health_remember(struct str name, struct str test, double mean_listed, uint64_t samples); /* from an earlier life */
 
 #endif

@@ -27,7 +27,8 @@ static struct {
 
 static json_t *status_json(const struct zone_status *s)
 {
-    return json_pack("{s:s%, s:s, s:s%, s:I, s:I, s:I, s:I, s:f, s:f, s:I}", "zone", s->name.p, s->name.n, "state",
+    return json_pack("{s:s%, s:s%, s:s, s:s%, s:I, s:I, s:I, s:I, s:f, s:f, s:I}", "zone", s->name.p, s->name.n, "test",
+                     s->test.p, s->test.n, "state",
                      zone_health_names[s->health], "why", s->why.p, s->why.n, "since", (json_int_t)s->since_ms, "asked",
                      (json_int_t)s->asked, "listed", (json_int_t)s->listed, "unsure", (json_int_t)s->unsure, "mean_ms",
                      s->mean_ms, "mean_listed", s->mean_listed, "samples", (json_int_t)s->samples);
@@ -64,11 +65,12 @@ static void read_file(void)
 
     json_array_foreach(all, i, one) {
         const char *name = json_string_value(json_object_get(one, "zone"));
+        const char *test = json_string_value(json_object_get(one, "test"));
         double mean = json_number_value(json_object_get(one, "mean_listed"));
         json_int_t samples = json_integer_value(json_object_get(one, "samples"));
 
         if (name && name[0] != '*' && mean >= 0 && mean <= 1 && samples > 0)
-            health_remember(str_of(name), mean, (uint64_t)samples);
+            health_remember(str_of(name), str_of(test ? test : ""), mean, (uint64_t)samples);
     }
     json_decref(all);
 }
@@ -85,8 +87,10 @@ static bool test_all(void)
         struct str listed, unlisted;
 
         zone_test_points(a, list[i], &listed, &unlisted);
-        dns_ask(a, NULL, listed, DNS_A);
-        dns_ask(a, NULL, unlisted, DNS_A);
+        if (listed.n) {
+            dns_ask_test(a, listed);
+            dns_ask_test(a, unlisted);
+        }
     }
     for (size_t i = 0; i < count; i++)
         known = health_test(list[i], TEST_TIMEOUT_MS) != ZONE_UNKNOWN && known;

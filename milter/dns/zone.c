@@ -136,16 +136,83 @@ static struct str shown(struct arena *a, struct str name, const struct zone_know
     return arena_printf(a, "***%s", known->name);
 }
 
+/* test_point - as it stands before the zone: an address backwards, a name as it is. */
+static bool test_point(struct arena *a, enum zone_kind kind, struct str written, struct str *point)
+{
+    struct ip ip;
+
+    if (kind == ZONE_OF_CLIENTS) {
+        if (!ip_parse(written, &ip) || !ip_is_v4(ip))
+            return false;
+        *point = arena_printf(a, "%u.%u.%u.%u", ip.b[15], ip.b[14], ip.b[13], ip.b[12]);
+        return true;
+    }
+    *point = str_lower(a, written);
+    return domain_is_hostname(written, false) && written.p[written.n - 1] != '.';
+}
+
+static bool test_points(struct arena *a, struct zone *zone, struct str written)
+{
+    size_t slash = str_find(written, '/');
+
+    zone->test = str_lower(a, written);
+    zone->untested = str_is(zone->test, STR("none"));
+    if (zone->untested)
+        return true;
+    return test_point(a, zone->kind, str_slice(written, 0, slash), &zone->listed)
+           && (slash == written.n
+               || test_point(a, zone->kind, str_slice(written, slash + 1, written.n), &zone->unlisted));
+}
+
+static bool is_blank(char c)
+{
+    return c == ' ' || c == '\t';
+}
+
+static bool is_letter(char c)
+{
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
+}
+
+/* cut_test - what stands behind " test=" is taken off the head. */
+static bool cut_test(struct arena *a, struct zone *zone, struct str *head, struct str *error)
+{
+    size_t end = 1;
+    struct str word;
+
+    /* a letter behind a blank: neither a name nor codes have that */
+    while (end < head->n && !(is_blank(head->p[end - 1]) && is_letter(head->p[end])))
+        end++;
+    word = str_slice(*head, end, head->n);
+    *head = str_trim(str_slice(*head, 0, end));
+    if (word.n == 0)
+        return true;
+    if (!str_starts_nocase(word, STR("test="))) {
+        *error = arena_printf(a, "has \"" STR_FMT "\" where only test= can follow",
+                              STR_ARG(str_escaped(a, str_slice(word, 0, 64))));
+        return false;
+    }
+    if (test_points(a, zone, str_slice(word, 5, word.n)))
+        return true;
+    *error = zone->kind == ZONE_OF_CLIENTS ? STR("needs none or IPv4 addresses, LISTED or LISTED/CLEAN, after test=")
+                                           : STR("needs none or domains, LISTED or LISTED/CLEAN, after test=");
+    return false;
+}
+
 bool zone_parse(struct arena *a, enum zone_kind kind, struct str text, struct zone *zone, struct str *error, bool *dead)
 {
-    size_t colon = str_find(text, ':');
+    size_t colon = str_find(text, ':'), equals;
     struct str head = str_trim(str_slice(text, 0, colon)), tail = str_trim(str_slice(text, colon + 1, text.n));
-    size_t equals = str_find(head, '=');
-    struct str name = str_lower(a, str_trim(str_slice(head, 0, equals)));
-    struct str list = str_trim(str_slice(head, equals + 1, head.n));
+    struct str name, list;
 
     *dead = false;
     *zone = (struct zone){.kind = kind, .written = str_dup(a, text)};
+    if (!cut_test(a, zone, &head, error))
+        return false;
+    equals = str_find(head, '=');
+    name = str_lower(a, str_trim(str_slice(head, 0, equals)));
+    list = str_trim(str_slice(head, equals + 1, head.n));
+    zone->own_codes = equals < head.n;
     if (name.n && name.p[name.n - 1] == '.')
         name.n--;
     if (!domain_is_fqdn(name)) {
@@ -172,6 +239,11 @@ bool zone_parse(struct arena *a, enum zone_kind kind, struct str text, struct zo
         return false;
     }
     return true;
+}
+
+void zone_by_trust(struct zone *zone)
+{
+    zone->by_trust = !zone->known && !zone->own_codes && !zone->masks;
 }
 
 /* ---- asking ---- */
@@ -245,12 +317,27 @@ static bool refuses(const uint8_t v4[4])
            (v4[1] == 0 && v4[2] == 0 && (v4[3] == 1 || v4[3] == 255)) || (v4[1] == 0 && v4[2] == 1 && v4[3] == 255);
 }
 
+bool zone_answer_refuses(const struct dns_answer *answer)
+{
+    for (size_t i = 0; answer->status == DNS_OK && i < answer->count; i++)
+        if (refuses(answer->records[i].ip.b + 12))
+            return true;
+    return false;
+}
+
+static enum zone_said judge_trust(unsigned trust)
+{
+    return trust == 0 ? ZONE_CLEAN : trust <= 3 ? ZONE_LISTED : ZONE_UNSURE;
+}
+
 static enum zone_said judge_code(const struct zone *zone, const uint8_t v4[4])
 {
     if (refuses(v4))
         return ZONE_UNSURE;
     if (zone->masks)
         return v4[3] & 1 ? ZONE_UNSURE : v4[3] & zone->masks ? ZONE_LISTED : ZONE_CLEAN;
+    if (zone->by_trust && v4[1] == 0 && v4[2] > 0)
+        return judge_trust(v4[3]);
     for (int i = 0; i < 4; i++)
         if (!in_set(zone->codes[i], v4[i]))
             return ZONE_UNSURE;
@@ -332,10 +419,17 @@ void zone_test_points(struct arena *a, const struct zone *zone, struct str *list
     const char *yes = zone->kind == ZONE_OF_CLIENTS ? "2.0.0.127" : "test";
     const char *no = zone->kind == ZONE_OF_CLIENTS ? "1.0.0.127" : "invalid";
 
+    *listed = *unlisted = STR_NONE;
+    if (zone->untested)
+        return;
     if (zone->known && zone->known->listed)
         yes = zone->known->listed;
     if (zone->known && zone->known->unlisted)
         no = zone->known->unlisted;
+    if (zone->listed.n)
+        yes = str_c(a, zone->listed);
+    if (zone->unlisted.n)
+        no = str_c(a, zone->unlisted);
     *listed = arena_printf(a, "%s." STR_FMT, yes, STR_ARG(zone->name));
     *unlisted = arena_printf(a, "%s." STR_FMT, no, STR_ARG(zone->name));
 }

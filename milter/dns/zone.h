@@ -3,6 +3,9 @@
  *     zone                        zone=127.0.0.[2;4..11]        (Postfix's notation: only these answers are listings)
  *     zone:8-16-64-128            (lists that answer with bits: any of these)
  *     zone:text with %IP%         (what the client is told; also after codes)
+ *     zone test=none              (also after codes: the list has no test points and is believed without)
+ *     zone test=LISTED/CLEAN      (it has these instead of RFC 5782's; /CLEAN may be left out. Addresses for a list of
+ *                                  clients, in the usual order; domains for a list of names)
  *
  * Rules (RFC 5782, and the outages of twenty years): only A records decide; an answer outside 127.0.0.0/8, 127.0.0.1,
  * 127.0.0.255 and all of 127.255.255.0/24 are a list's way to say that it did not answer; a failed question says
@@ -25,9 +28,12 @@ enum zone_said {
     ZONE_CLEAN,  /* not listed */
     ZONE_LISTED,
     ZONE_UNSURE, /* refused, over quota, broken, a code that is not known, no answer */
+    ZONE_SILENT, /* it is not asked for its opinion: see health.h */
 };
 
 struct zone_known; /* what we know of a public list, see zone.c */
+
+#define ZONE_WAIT_MS 3000 /* no list is waited for longer, whatever the policy allows */
 
 struct zone {
     enum zone_kind kind;
@@ -37,6 +43,11 @@ struct zone {
     struct str text;                /* for the client; empty: our own words */
     uint32_t masks;                 /* 0: by codes */
     uint8_t codes[4][32];           /* per octet a set of 256 bits */
+    bool own_codes;                 /* they were written, not taken from what is known or usual */
+    bool by_trust;                  /* 127.0.x.y with x > 0 tells how far a client is trusted: see zone_by_trust */
+    bool untested;                  /* test=none */
+    struct str listed, unlisted;    /* test=, as it is asked before the zone; empty: the usual ones */
+    struct str test;                /* what was written behind test=; empty: nothing */
     const struct zone_known *known; /* NULL: a list that we know nothing of */
 };
 
@@ -49,6 +60,11 @@ struct zone_list {
  * and *error saying since when. */
 bool zone_parse(struct arena *a, enum zone_kind kind, struct str text, struct zone *zone, struct str *error,
                 bool *dead);
+
+/* zone_by_trust - the entry is an allow list. Of one that we know nothing of, and for which no codes were written,
+ * answers as dnswl.org makes them count: 127.0.x.y, x the kind of sender, y its trust: 1 to 3 is a listing, 0 is none,
+ * all others say nothing. */
+void zone_by_trust(struct zone *zone);
 
 /* zone_takes - whether this client is to be asked about at all: never private, reserved or local addresses, IPv6 only
  * where the list is not known to lack it. */
@@ -70,8 +86,12 @@ struct str zone_text(struct arena *a, const struct zone *zone, struct ip ip);
 /* zone_shown - a name below the list, or its own, with an access key hidden. */
 struct str zone_shown(struct arena *a, const struct zone *zone, struct str name);
 
-/* zone_test_points - names that must, and must not, be listed (RFC 5782, 5, or the list's own); empty: no such test. */
+/* zone_test_points - names that must, and must not, be listed (RFC 5782, 5, or the list's own); empty: it is not to be
+ * tested. */
 void zone_test_points(struct arena *a, const struct zone *zone, struct str *listed, struct str *unlisted);
+
+/* zone_answer_refuses - whether an answer of A records has one by which a list says that it did not answer. */
+bool zone_answer_refuses(const struct dns_answer *answer);
 
 bool ip_is_public(struct ip ip); /* neither private nor reserved; documentation networks count as public */
 

@@ -1,4 +1,5 @@
 /* domain.c - the shape of host names; nothing here asks DNS. */
+#include <idn2.h>
 #include <string.h>
 
 #include "domain.h"
@@ -83,4 +84,51 @@ bool domain_is_or_below(struct str name, struct str domain)
     if (domain.n == 0 || !str_ends_nocase(name, domain))
         return false;
     return name.n == domain.n || name.p[name.n - domain.n - 1] == '.';
+}
+
+static bool is_ascii(struct str s)
+{
+    for (size_t i = 0; i < s.n; i++)
+        if ((unsigned char)s.p[i] >= 0x80)
+            return false;
+    return true;
+}
+
+static size_t dots(struct str s)
+{
+    size_t count = 0;
+
+    for (size_t i = 0; i < s.n; i++)
+        count += s.p[i] == '.';
+    return count;
+}
+
+bool domain_to_ascii(struct arena *a, struct str name, struct str *out)
+{
+    uint8_t *found = NULL;
+    struct str ascii;
+    bool good;
+
+    *out = STR_NONE;
+    if (name.n > DOMAIN_WRITTEN_MOST)
+        return false;
+    name = without_dot(name);
+    if (is_ascii(name)) {
+        if (!domain_is_hostname(name, false) || str_ends_nocase(name, STR(".")))
+            return false;
+        *out = str_lower(a, name);
+        return true;
+    }
+    if (!utf8_is_valid(name) || memchr(name.p, 0, name.n))
+        return false;
+    /* TR46 as browsers do it, because people write capitals; transitional processing would make other names of some. */
+    if (idn2_lookup_u8((const uint8_t *)str_c(a, name), &found, IDN2_NFC_INPUT | IDN2_NONTRANSITIONAL) != IDN2_OK)
+        return false;
+    ascii = str_lower(a, str_of((const char *)found));
+    /* Characters that are mapped to a dot would put a name elsewhere in the tree than whoever reads it sees. */
+    good = domain_is_hostname(ascii, false) && dots(ascii) == dots(name) && !str_ends_nocase(ascii, STR("."));
+    idn2_free(found);
+    if (good)
+        *out = ascii;
+    return good;
 }

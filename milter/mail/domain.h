@@ -19,5 +19,12 @@ bool domain_literal(struct str name, struct ip *ip);
 /* domain_ends_in - name is that domain or lies below it; case-blind, trailing dots ignored. */
 bool domain_is_or_below(struct str name, struct str domain);
 
+/* domain_to_ascii - the name as it stands in the DNS: U-labels (RFC 5890; as HELO, envelope and From carry them under
+ * RFC 6531) as A-labels, all lower-case, one trailing dot dropped. A name in ASCII is only lower-cased, A-labels are
+ * taken as they are. False (and *out empty) when it has no such form: no UTF-8, characters that no domain may have, over
+ * 63 bytes a label or 253 in all. Compare domains by this form. */
+#define DOMAIN_WRITTEN_MOST 1024 /* bytes; a longer one has no form of 253 */
+bool domain_to_ascii(struct arena *a, struct str name, struct str *out);
+
 #include "../base/banned.h"
 #endif

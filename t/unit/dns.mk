@@ -4,6 +4,8 @@ dns_tests = \
 	t/unit/dns_cache \
 	t/unit/dns_scripted \
 	t/unit/dns_resolver \
+	t/unit/dns_idn \
+	t/unit/dns_opinion \
 	t/fuzz/replay-dns_packet \
 	t/fuzz/replay-dns_script
 
@@ -17,6 +19,10 @@ t_unit_dns_cache_SOURCES = t/unit/dns_cache.c t/lib/tap.c t/lib/tap.h
 t_unit_dns_cache_LDADD = libsme.a $(SME_LIBS)
 t_unit_dns_scripted_SOURCES = t/unit/dns_scripted.c t/lib/tap.c t/lib/tap.h
 t_unit_dns_scripted_LDADD = libsme.a $(SME_LIBS)
+t_unit_dns_idn_SOURCES = t/unit/dns_idn.c t/lib/tap.c t/lib/tap.h
+t_unit_dns_idn_LDADD = libsme.a $(SME_LIBS)
+t_unit_dns_opinion_SOURCES = t/unit/dns_opinion.c t/lib/tap.c t/lib/tap.h
+t_unit_dns_opinion_LDADD = libsme.a $(SME_LIBS)
 t_unit_dns_resolver_SOURCES = t/unit/dns_resolver.c t/lib/tap.c t/lib/tap.h
 t_unit_dns_resolver_LDADD = libsme.a $(SME_LIBS)
 t_fuzz_replay_dns_packet_SOURCES = t/fuzz/dns_packet.c t/fuzz/replay.c t/fuzz/fuzz.h t/lib/tap.c t/lib/tap.h

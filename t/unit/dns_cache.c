@@ -103,6 +103,56 @@ static void test_lifetimes(void)
     cache_flush();
 }
 
+/* what a block list says is kept for 15 minutes at most, its refusals for one; test points for seconds. */
+static void test_lists(void)
+{
+    static const struct {
+        const char *name, *ip;
+        enum dns_keep keep;
+        uint32_t ttl;
+        int64_t kept; /* ms */
+    } rows[] = {
+        {"listed.test", "127.0.0.2", DNS_KEEP_LIST, 3600, 900000},
+        {"short.test", "127.0.0.2", DNS_KEEP_LIST, 30, 30000},
+        {"quota.test", "127.255.255.254", DNS_KEEP_LIST, 3600, 60000},
+        {"parked.test", "203.0.113.1", DNS_KEEP_LIST, 86400, 60000},
+        {"point.test", "127.0.0.2", DNS_KEEP_BRIEFLY, 3600, 5000},
+        {"host.test", "127.255.255.254", DNS_KEEP_TTL, 3600, 3600000},
+    };
+    struct dns_record record;
+    struct dns_answer told = {.status = DNS_OK, .why = "", .records = &record, .count = 1};
+    bool fresh;
+    struct entry *e;
+
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        record = (struct dns_record){0};
+        ip_parse(str_of(rows[i].ip), &record.ip);
+        told.ttl = rows[i].ttl;
+        e = cache_ask_kept(str_of(rows[i].name), DNS_A, rows[i].keep, 1000, &fresh);
+        cache_answer(e, &told, 1000, 1000);
+        entry_drop(e);
+        ok(!is_fresh(rows[i].name, 1000 + rows[i].kept - 1), "%s is kept", rows[i].name);
+        ok(is_fresh(rows[i].name, 1000 + rows[i].kept), "%s is asked anew after %lld ms", rows[i].name,
+           (long long)rows[i].kept);
+    }
+    ip_parse(STR("127.0.0.2"), &record.ip);
+    told.ttl = 86400;
+    e = cache_ask_kept(STR("helo.test"), DNS_A, DNS_KEEP_TTL, 1000, &fresh);
+    cache_answer(e, &told, 1000, 1000);
+    entry_drop(e);
+    e = cache_ask_kept(STR("helo.test"), DNS_A, DNS_KEEP_BRIEFLY, 5999, &fresh);
+    ok(!fresh, "what somebody else asked holds for a test for as long as its own answer would");
+    entry_drop(e);
+    e = cache_ask_kept(STR("helo.test"), DNS_A, DNS_KEEP_BRIEFLY, 6000, &fresh);
+    ok(fresh, "and no longer: nobody can make a test see what was");
+    cache_answer(e, &told, 6000, 6000);
+    entry_drop(e);
+    e = cache_ask_kept(STR("helo.test"), DNS_A, DNS_KEEP_TTL, 10999, &fresh);
+    ok(!fresh, "the newer answer is everybody's");
+    entry_drop(e);
+    cache_flush();
+}
+
 static void test_bounds(void)
 {
     struct dns_record record;
@@ -266,6 +316,7 @@ int main(void)
     arena = arena_new(0);
     test_merging();
     test_lifetimes();
+    test_lists();
     test_bounds();
     test_waiting();
     test_threads();

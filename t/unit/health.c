@@ -62,6 +62,12 @@ static void is_health(const struct zone *z, enum zone_health want, const char *w
     ok(health_trusts(z, 0) == (want == ZONE_TRUSTED), "%s: and is believed accordingly", what);
 }
 
+/* is_state - the same of one that may be in doubt, and is then tested before it is believed. */
+static void is_state(const struct zone *z, enum zone_health want, const char *what)
+{
+    is_str(str_of(zone_health_names[status(z).health]), str_of(zone_health_names[want]), "%s", what);
+}
+
 static bool why_has(const struct zone *z, const char *part)
 {
     struct str why = status(z).why;
@@ -182,10 +188,10 @@ static void test_breaker(void)
     trusted(&z);
     for (unsigned i = 0; i < 29; i++)
         seen(&z, i, true);
-    is_health(&z, ZONE_TRUSTED, "29 clients are too few");
+    is_state(&z, ZONE_TRUSTED, "29 clients are too few");
     for (unsigned i = 0; i < 100; i++)
         seen(&z, 3, true);
-    is_health(&z, ZONE_TRUSTED, "the same client again and again is one client");
+    is_state(&z, ZONE_TRUSTED, "the same client again and again is one client");
     seen(&z, 29, true);
     is_health(&z, ZONE_TRIPPED, "30 of 30");
     ok(why_has(&z, "30 of the last 30 clients"), "why: " STR_FMT, STR_ARG(status(&z).why));
@@ -232,7 +238,7 @@ static void test_window(void)
         clock_script_advance(30 * 1000);
         seen(&z, i, true);
     }
-    is_health(&z, ZONE_TRUSTED, "20 clients in any ten minutes are too few");
+    is_state(&z, ZONE_TRUSTED, "20 clients in any ten minutes are too few");
 
     z = zone(ZONE_OF_CLIENTS, "unsure.test2");
     trusted(&z);
@@ -270,10 +276,12 @@ static void test_usual(void)
 
     trusted(&busy);
     is_long(trips(&busy, 6, 30, 80, &n), 1, "a busy server that hears mostly from bots trips it once");
-    is_health(&busy, ZONE_TRUSTED, "and then it is believed");
+    is_state(&busy, ZONE_TRUSTED, "and then it is believed");
+    script("2.0.0.127.busy.test A 127.0.0.2");
+    ok(health_trusts(&busy, clock_ms() + 5000), "since its test points stay right");
     trusted(&quiet);
     is_long(trips(&quiet, 12, 4, 80, &n), 1, "a quieter one too");
-    is_health(&quiet, ZONE_TRUSTED, "after a while");
+    is_state(&quiet, ZONE_TRUSTED, "after a while");
 
     trusted(&calm);
     is_long(trips(&calm, 4, 10, 5, &n), 0, "a list with few listings never trips");
@@ -295,10 +303,10 @@ static void test_remembered(void)
     struct zone z = zone(ZONE_OF_CLIENTS, "old.test");
     unsigned n = 0;
 
-    health_remember(STR("old.test"), 0.6, 5000);
+    health_remember(STR("old.test"), STR(""), 0.6, 5000);
     trusted(&z);
     is_long(trips(&z, 1, 30, 80, &n), 0, "what is usual is remembered from an earlier life");
-    health_remember(STR("old.test"), 0.01, 5000);
+    health_remember(STR("old.test"), STR(""), 0.01, 5000);
     ok(status(&z).mean_listed > 0.5, "and does not replace what is known better");
 }
 
@@ -356,6 +364,109 @@ static void test_first_use(void)
     is_long((long)(clock_ms() - before), 0, "when nobody waits for it");
 }
 
+/* told - what a list may say of a client, when it has said this. */
+static struct str told(const struct zone *z, enum zone_said said, const char *code)
+{
+    static const char *const names[] = {"clean", "listed", "unsure", "silent"};
+    struct str why = str_of(code);
+
+    said = health_hear(z, said, clock_ms() + 5000, &why);
+    return arena_printf(a, "%s " STR_FMT, names[said], STR_ARG(why));
+}
+
+static void test_hearing(void)
+{
+    struct zone z = zone(ZONE_OF_CLIENTS, "heard.test"), never = zone(ZONE_OF_CLIENTS, "never.test");
+
+    trusted(&z);
+    is_str(told(&z, ZONE_LISTED, "127.0.0.2"), STR("listed 127.0.0.2"), "a trusted list is heard");
+    is_str(told(&z, ZONE_CLEAN, ""), STR("clean "), "also when it lists nobody");
+    is_str(told(&z, ZONE_UNSURE, "timeout"), STR("unsure timeout"), "what it could not be asked is unsure");
+    script("*.heard.test A 127.0.0.2\n*.never.test ANY TIMEOUT");
+    health_test(&z, 5000);
+    is_str(told(&z, ZONE_LISTED, "127.0.0.2"), STR("silent not trusted"), "a suspended one has no opinion");
+    is_str(told(&z, ZONE_UNSURE, "timeout"), STR("silent timeout"), "also when it does not answer");
+    is_str(told(&z, ZONE_CLEAN, ""), STR("clean "), "nor when it lists nobody");
+    is_str(told(&never, ZONE_LISTED, "127.0.0.2"), STR("unsure not trusted"), "one that could never be tested is unsure");
+    z = zone(ZONE_OF_CLIENTS, "heard2.test");
+    trusted(&z);
+    for (unsigned i = 0; i < 30; i++)
+        seen(&z, i, true);
+    is_str(told(&z, ZONE_LISTED, "127.0.0.2"), STR("silent not trusted"), "a tripped one has none either");
+}
+
+static void test_early(void)
+{
+    struct zone z = zone(ZONE_OF_CLIENTS, "early.test");
+    unsigned i;
+
+    trusted(&z);
+    for (i = 0; i < 9; i++)
+        seen(&z, i, true);
+    script("*.early.test A 127.0.0.2");
+    ok(health_trusts(&z, clock_ms() + 5000), "nine listed clients are too few for a test");
+    seen(&z, 8, true);
+    ok(health_trusts(&z, clock_ms() + 5000), "the last of them again is no tenth");
+    seen(&z, i++, true);
+    ok(!health_trusts(&z, clock_ms() + 5000), "before the tenth is refused, a list that lists everybody is out");
+    is_health(&z, ZONE_SUSPENDED, "suspended at once");
+    ok(why_has(&z, "lists everybody"), "why: " STR_FMT, STR_ARG(status(&z).why));
+
+    z = zone(ZONE_OF_CLIENTS, "early2.test");
+    trusted(&z);
+    for (i = 0; i < 40; i++)
+        seen(&z, i, i % 10 < 3); /* 3 of any 10 */
+    script("*.early2.test A 127.0.0.2");
+    ok(health_trusts(&z, clock_ms() + 5000), "few listings cause no test");
+    for (; i < 47; i++)
+        seen(&z, i, true); /* with 3 before: 7 of 10 */
+    ok(health_trusts(&z, clock_ms() + 5000), "nor do seven of ten");
+    seen(&z, i++, true);
+    ok(!health_trusts(&z, clock_ms() + 5000), "eight do");
+
+    z = zone(ZONE_OF_CLIENTS, "early3.test");
+    trusted(&z);
+    for (i = 0; i < 10; i++)
+        seen(&z, i, true);
+    dns_script_asked(a);
+    ok(health_trusts(&z, clock_ms() + 5000), "a list that is right about ten bots passes");
+    is_str(dns_script_asked(a), STR("2.0.0.127.early3.test A\n1.0.0.127.early3.test A\n"), "by its test points");
+    seen(&z, i++, true);
+    ok(health_trusts(&z, clock_ms() + 5000), "the next bot too");
+    is_str(dns_script_asked(a), STR(""), "without another test");
+    clock_script_advance(61 * 1000);
+    script("*.early3.test ANY SERVFAIL");
+    seen(&z, i++, true);
+    ok(!health_trusts(&z, clock_ms() + 5000), "in doubt, and its test points cannot be asked: not believed");
+    ok(!health_trusts(&z, clock_ms()), "nor by one who cannot wait");
+    is_state(&z, ZONE_TRUSTED, "but not suspended");
+    clock_script_advance(6 * 1000); /* the failure is not kept for longer */
+    script("2.0.0.127.early3.test A 127.0.0.2");
+    ok(health_trusts(&z, clock_ms() + 5000), "until they can be");
+}
+
+static void test_own_points(void)
+{
+    struct zone none = zone(ZONE_OF_CLIENTS, "private.test test=none");
+    struct zone own = zone(ZONE_OF_CLIENTS, "private.test test=192.0.2.66/192.0.2.1");
+    struct zone usual = zone(ZONE_OF_CLIENTS, "private.test");
+
+    script("66.2.0.192.private.test A 127.0.0.2");
+    dns_script_asked(a);
+    ok(health_trusts(&none, clock_ms() + 5000), "a list without test points is believed when that is configured");
+    is_str(dns_script_asked(a), STR(""), "and nothing is asked for it");
+    ok(why_has(&none, "not tested, by configuration"), "it is said: " STR_FMT, STR_ARG(status(&none).why));
+    is_long(health_test(&own, 5000), ZONE_TRUSTED, "one with points of its own by these");
+    is_str(dns_script_asked(a), STR("66.2.0.192.private.test A\n1.2.0.192.private.test A\n"), "both of them");
+    is_long(health_test(&usual, 5000), ZONE_SUSPENDED, "without being told so it is suspended");
+    ok(health_trusts(&none, clock_ms() + 5000), "which is another entry's business");
+    script("*.private.test A 127.0.0.2");
+    is_long(health_test(&own, 5000), ZONE_SUSPENDED, "points of its own can fail too");
+    for (unsigned i = 0; i < 30; i++)
+        seen(&none, i, true);
+    ok(!health_trusts(&none, clock_ms() + 5000), "the breaker holds for a list without test points");
+}
+
 static void test_many(void)
 {
     bool trusts = false;
@@ -386,6 +497,9 @@ int main(void)
     test_keys_and_counts();
     test_unwatched();
     test_first_use();
+    test_hearing();
+    test_early();
+    test_own_points();
     test_many();
     dns_script_end();
     clock_script_end();

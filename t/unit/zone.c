@@ -48,6 +48,10 @@ static void test_parse(void)
         {"multi.surbl.org:64", "multi.surbl.org", "", 64},
         {"multi.surbl.org=127.0.0.64", "multi.surbl.org", "", 0},
         {"multi.uribl.com", "multi.uribl.com", "", 2},
+        {"bl.test = 127.0.0.2", "bl.test", "", 0},
+        {"bl.test test=none", "bl.test", "", 0},
+        {"bl.test=127.0.0.[2;4..11] test=192.0.2.1: text ", "bl.test", "text", 0},
+        {"bl.test\tTEST=127.0.0.2/127.0.0.1:8-16", "bl.test", "", 24},
     };
     static const char *const wrong[] = {
         "", ".", "bl", "bl..test", "bl.test/24", "192.0.2.1", "bl test", "bl.test=", "bl.test=127.0.0",
@@ -55,6 +59,9 @@ static void test_parse(void)
         "bl.test=127.0.0.[4..2]",
         "bl.test=127.0.0.[2;]x", "bl.test=127.0.0.[2-4]", "bl.test=127.0.0.-1", "bl.test=127..0.2", "=127.0.0.2",
         ":text",
+        "bl.test test", "bl.test test=", "bl.test test=x", "bl.test test=127.0.0.2/", "bl.test test=/127.0.0.1",
+        "bl.test test=127.0.0.2/127.0.0.1/127.0.0.3", "bl.test test=none/127.0.0.1", "bl.test test=127.0.0.2 x",
+        "bl.test test=none test=none", "bl.test tset=none", "test=none", "bl.test test=none=127.0.0.2",
         "bl.test=127.0.0.[2..4..6]", "bl.test=127.0.0.[2.4]",
     };
     struct zone z;
@@ -73,6 +80,78 @@ static void test_parse(void)
     for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++)
         ok(!zone_parse(a, ZONE_OF_CLIENTS, str_of(wrong[i]), &z, &error, &dead) && !dead && error.n,
            "\"%s\" is none", wrong[i]);
+}
+
+static void test_test_points(void)
+{
+    static const struct {
+        enum zone_kind kind;
+        const char *text, *listed, *unlisted;
+    } rows[] = {
+        {ZONE_OF_CLIENTS, "bl.test", "2.0.0.127.bl.test", "1.0.0.127.bl.test"},
+        {ZONE_OF_CLIENTS, "bl.test test=none", "", ""},
+        {ZONE_OF_CLIENTS, "bl.test=127.0.0.2 test=192.0.2.66", "66.2.0.192.bl.test", "1.0.0.127.bl.test"},
+        {ZONE_OF_CLIENTS, "bl.test test=192.0.2.66/203.0.113.1:text", "66.2.0.192.bl.test", "1.113.0.203.bl.test"},
+        {ZONE_OF_NAMES, "bl.test", "test.bl.test", "invalid.bl.test"},
+        {ZONE_OF_NAMES, "bl.test test=Listed.Example/clean.example", "listed.example.bl.test", "clean.example.bl.test"},
+        {ZONE_OF_NAMES, "bl.test test=2.0.0.127", "2.0.0.127.bl.test", "invalid.bl.test"},
+        {ZONE_OF_NAMES, "multi.surbl.org", "surbl-org-permanent-test-point.com.multi.surbl.org",
+         "invalid.multi.surbl.org"},
+        {ZONE_OF_NAMES, "multi.uribl.com", "2.0.0.127.multi.uribl.com", "invalid.multi.uribl.com"},
+        {ZONE_OF_NAMES, "black.uribl.com", "2.0.0.127.black.uribl.com", "invalid.black.uribl.com"},
+        {ZONE_OF_NAMES, "multi.uribl.com test=other.example", "other.example.multi.uribl.com",
+         "invalid.multi.uribl.com"},
+    };
+    struct zone z;
+    struct str error, listed, unlisted;
+    bool dead;
+
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        z = zone(rows[i].kind, rows[i].text);
+        zone_test_points(a, &z, &listed, &unlisted);
+        is_str(listed, str_of(rows[i].listed), "\"%s\": what it must list", rows[i].text);
+        is_str(unlisted, str_of(rows[i].unlisted), "\"%s\": what it must not", rows[i].text);
+    }
+    zone_parse(a, ZONE_OF_CLIENTS, STR("bl.test tset=none"), &z, &error, &dead);
+    is_str(error, STR("has \"tset=none\" where only test= can follow"), "a wrong word is named");
+    zone_parse(a, ZONE_OF_CLIENTS, STR("bl.test test=a.example"), &z, &error, &dead);
+    is_str(error, STR("needs none or IPv4 addresses, LISTED or LISTED/CLEAN, after test="), "a wrong point too");
+    zone_parse(a, ZONE_OF_NAMES, STR("bl.test test=a..example"), &z, &error, &dead);
+    is_str(error, STR("needs none or domains, LISTED or LISTED/CLEAN, after test="), "of a list of names");
+}
+
+static enum zone_said said(const struct zone *z, const char *code)
+{
+    struct dns_record record = {.ip = ip(code)};
+    struct dns_answer answer = {.status = DNS_OK, .why = "", .records = &record, .count = 1};
+    struct str why;
+
+    return zone_judge(a, z, &answer, &why);
+}
+
+static void test_trust(void)
+{
+    static const struct {
+        const char *code;
+        enum zone_said said;
+    } rows[] = {
+        {"127.0.5.0", ZONE_CLEAN},    {"127.0.5.1", ZONE_LISTED},   {"127.0.1.3", ZONE_LISTED},
+        {"127.0.254.2", ZONE_LISTED}, {"127.0.5.4", ZONE_UNSURE},   {"127.0.5.255", ZONE_UNSURE},
+        {"127.0.0.2", ZONE_LISTED},   {"127.0.0.10", ZONE_LISTED},  {"127.0.0.255", ZONE_UNSURE},
+        {"127.0.0.1", ZONE_UNSURE},   {"127.0.0.0", ZONE_UNSURE},   {"127.1.5.1", ZONE_UNSURE},
+        {"203.0.5.1", ZONE_UNSURE},   {"127.255.255.1", ZONE_UNSURE},
+    };
+    struct zone z = zone(ZONE_OF_CLIENTS, "wl.test"), own = zone(ZONE_OF_CLIENTS, "wl.test=127.0.0.2");
+
+    is_long(said(&z, "127.0.5.1"), ZONE_UNSURE, "a block list does not tell trust");
+    zone_by_trust(&z);
+    zone_by_trust(&own);
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++)
+        is_long(said(&z, rows[i].code), rows[i].said, "an allow list says %s", rows[i].code);
+    is_long(said(&own, "127.0.5.1"), ZONE_UNSURE, "codes that are written hold");
+    own = zone(ZONE_OF_CLIENTS, "wl.test:8-16");
+    zone_by_trust(&own);
+    is_long(said(&own, "127.0.5.8"), ZONE_LISTED, "bits too");
 }
 
 static void test_dead(void)
@@ -299,6 +378,8 @@ int main(void)
 {
     a = arena_new(0);
     test_parse();
+    test_test_points();
+    test_trust();
     test_dead();
     test_keys();
     test_names();
