@@ -100,6 +100,102 @@ bool edits_apply(const struct edits *e, const struct edit_target *target)
            apply_kind(e, EDIT_REPLACE_BODY, target) && apply_kind(e, EDIT_QUARANTINE, target);
 }
 
+/* ---- what becomes of the message ---- */
+
+struct viewing {
+    struct arena *a;
+    struct edited *view;
+};
+
+static struct header *view_append(struct arena *a, struct headers *h)
+{
+    struct header *one = arena_zalloc(a, sizeof *one);
+
+    if (h->last)
+        h->last->next = one;
+    else
+        h->first = one;
+    h->last = one;
+    h->count++;
+    return one;
+}
+
+static void set_value(struct arena *a, struct header *h, const struct edit *edit)
+{
+    h->name = edit->name;
+    h->raw = arena_printf(a, " %s", edit->value.p ? edit->value.p : "");
+    h->value = str_slice(h->raw, 1, h->raw.n);
+}
+
+/* view_find - the link that leads to the field with that name and index (from 1); NULL: there is none. */
+static struct header **view_find(struct headers *h, const struct edit *edit)
+{
+    int index = 0;
+
+    for (struct header **at = &h->first; *at; at = &(*at)->next)
+        if (str_is_nocase((*at)->name, edit->name) && ++index == edit->index)
+            return at;
+    return NULL;
+}
+
+static bool view_apply(void *ctx, const struct edit *edit)
+{
+    struct viewing *v = ctx;
+    struct headers *h = &v->view->headers;
+    struct header **at, *one;
+
+    switch (edit->kind) {
+    case EDIT_ADD_HEADER:
+        set_value(v->a, view_append(v->a, h), edit);
+        break;
+    case EDIT_INSERT_HEADER:
+        one = arena_zalloc(v->a, sizeof *one);
+        set_value(v->a, one, edit);
+        one->next = h->first;
+        h->first = one;
+        if (!h->last)
+            h->last = one;
+        h->count++;
+        break;
+    case EDIT_CHANGE_HEADER:
+        at = view_find(h, edit);
+        set_value(v->a, at ? *at : view_append(v->a, h), edit);
+        break;
+    case EDIT_DELETE_HEADER:
+        at = view_find(h, edit);
+        if (at) {
+            *at = (*at)->next;
+            h->count--;
+            for (h->last = h->first; h->last && h->last->next;)
+                h->last = h->last->next;
+        }
+        break;
+    case EDIT_REPLACE_BODY:
+        v->view->body = edit->value;
+        break;
+    default:
+        break;
+    }
+    return true;
+}
+
+void edits_view(struct arena *a, const struct edits *e, const struct headers *headers, struct str body,
+                struct edited *view)
+{
+    struct viewing viewing = {a, view};
+    struct edit_target target = {view_apply, &viewing};
+
+    *view = (struct edited){.body = body};
+    for (const struct header *h = headers->first; h; h = h->next) {
+        struct header *copy = view_append(a, &view->headers);
+
+        copy->name = h->name;
+        copy->value = h->value;
+        copy->raw = h->raw;
+    }
+    edits_apply(e, &target);
+}
+
 struct str edit_text(struct arena *a, const struct edit *edit)
 {
     static const char *const words[] = {

@@ -6,6 +6,7 @@
 
 #include "base/arena.h"
 #include "base/str.h"
+#include "mail/header.h"
 
 enum edit_kind {
     EDIT_ADD_HEADER,    /* at the end of the header */
@@ -47,6 +48,15 @@ void edit_add_rcpt(struct arena *a, struct edits *e, struct str address); /* wit
 /* edits_apply - in the order that keeps header indexes true: changes, deletions from the highest index, insertions,
  * additions, recipients, body last. False at the first that fails. */
 bool edits_apply(const struct edits *e, const struct edit_target *target);
+
+/* edits_view - header and body as they will be with these edits, by the rules of Postfix: what is changed but not there is
+ * added at the end. `headers` is not touched; the view shares its strings. */
+struct edited {
+    struct headers headers;
+    struct str body;
+};
+void edits_view(struct arena *a, const struct edits *e, const struct headers *headers, struct str body,
+                struct edited *view);
 
 struct str edit_text(struct arena *a, const struct edit *edit); /* one line, for `test` and scenarios */
 

@@ -8,7 +8,7 @@ void header_add(struct arena *a, struct headers *h, struct str name, struct str 
     struct header *one = arena_zalloc(a, sizeof *one);
 
     one->name = str_dup(a, name);
-    one->value = str_dup(a, value);
+    one->value = one->raw = str_dup(a, value);
     if (h->last)
         h->last->next = one;
     else

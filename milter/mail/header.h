@@ -12,7 +12,8 @@
 struct header {
     struct header *next;
     struct str name;  /* as written */
-    struct str value; /* as written after the colon, folding kept */
+    struct str value; /* as written after the colon, folding kept; of a message without its first blank */
+    struct str raw;   /* the same with every byte after the colon: what signatures are made of */
 };
 
 struct headers {
