@@ -1,0 +1,360 @@
+/* dmarc - what the author's domain wants done with mail that is not proven to be its own.
+ *
+ *   off      everything is evaluated, noted and reported, nothing is refused
+ *   conform  p=reject alone refuses nothing, as RFC 9989 (7.4) asks: it takes evidence of our own; without any, reject
+ * is treated as quarantine, and mailing lists are let through strict   what is published is done
+ *
+ * The questions go out at the end of the headers, together with those for the keys of signatures.
+ */
+#include "auth/arc.h"
+#include "auth/arc_tags.h"
+#include "auth/dmarc.h"
+#include "auth/dmarc_options.h"
+#include "policy.h"
+
+#define WAIT_MS 5000
+#define SIGNATURES_MOST 8 /* whose domains are asked for early */
+
+static const char *const policy_words[] = {"off", "conform", "strict", NULL};
+static const char *const discovery_words[] = {"treewalk", "psl", NULL};
+static const char *const quarantine_words[] = {"tag", "hold", "reject", "none", NULL};
+
+static const struct option rows[] = {
+    OPT_WORD(struct dmarc_options, policy, "off", policy_words,
+             "off: refuse nothing; conform: refuse with other evidence alone; strict: do what the domain publishes"),
+    OPT_WORD(struct dmarc_options, discovery, "treewalk", discovery_words,
+             "how a domain's organisation is found: RFC 9989, or the public suffix list of RFC 7489"),
+    OPT_WORD(struct dmarc_options, quarantine, "tag", quarantine_words,
+             "tag with X-DMARC-Quarantine, hold in Postfix, reject (conform without evidence: tag), none"),
+    OPT_BOOL(struct dmarc_options, reporting, "yes", "collect aggregate reports for domains that ask for them"),
+    OPT_STRING(struct dmarc_options, org_name, "", "our organisation, in reports; empty: the host's name"),
+    OPT_STRING(struct dmarc_options, email, "", "sender of reports and contact; empty: postmaster at the host's name"),
+    OPT_BOOL(struct dmarc_options, exclude_lists, "yes", "conform: let mail with the header of a mailing list through"),
+    OPT_STRINGS(struct dmarc_options, trusted_sealers, "",
+                "domains (d=) whose ARC seals are believed when they say that DMARC had passed"),
+    OPTION_END,
+};
+
+struct of_message {
+    bool asked_for;
+    bool has_author;
+    struct str author;
+    const char *problem; /* when there is none */
+    struct dmarc_asked *asked;
+    struct arc *arc;
+    int64_t deadline;
+    long karma;          /* of the connection, before anything was found at the end of this message */
+};
+
+struct of_session {
+    long excused; /* what SPF, DKIM and DMARC themselves did to the connection's karma: no other evidence */
+};
+
+/* ---- asking ---- */
+
+static void ask_likely(struct of_message *m, struct str domain)
+{
+    if (dmarc_likely(m->author, domain))
+        dmarc_walk_ask(m->asked, domain, false);
+}
+
+static void ask_signers(struct context *c, struct of_message *m)
+{
+    unsigned seen = 0;
+
+    for (const struct header *h = c->message->headers.first; h && seen < SIGNATURES_MOST; h = h->next) {
+        struct arc_tags tags;
+        struct arc_tag d;
+
+        if (!str_is_nocase(h->name, STR("DKIM-Signature")))
+            continue;
+        seen++;
+        if (arc_tags_read(h->value, &tags) && arc_tag_get(&tags, "d", &d))
+            ask_likely(m, d.value);
+    }
+}
+
+/* prepared - the message's state, and its questions on their way. They have a cap of their own (DMARC_QUESTIONS_MOST)
+ * instead of the message's budget: nobody escapes a policy by making us spend that. */
+static struct of_message *prepared(struct context *c, enum dmarc_discovery discovery)
+{
+    struct of_message *m = message_state(c, sizeof *m);
+    const struct address *sender = &c->message->sender;
+
+    if (m->asked_for)
+        return m;
+    m->asked_for = true;
+    m->deadline = clock_ms() + WAIT_MS;
+    m->has_author = dmarc_author_of(c->arena, &c->message->headers, &m->author, &m->problem);
+    m->asked = dmarc_asked_new(c->arena, NULL, discovery);
+    if (!m->has_author)
+        return m;
+    dmarc_walk_ask(m->asked, m->author, true);
+    if (discovery == DMARC_TREEWALK) {
+        ask_likely(m, sender->text.n ? sender->domain : c->session->helo);
+        ask_signers(c, m);
+    }
+    return m;
+}
+
+static void dmarc_ask(struct context *c)
+{
+    struct of_message *m = prepared(c, (enum dmarc_discovery)OPTIONS(struct dmarc_options, c)->discovery);
+
+    m->arc = arc_begin(c->arena, &c->message->dns, &c->message->headers);
+}
+
+static enum dmarc_found find(struct of_message *m, struct str *at)
+{
+    const struct dmarc_record *record;
+    enum dmarc_found found;
+
+    *at = STR_NONE;
+    if (!m->has_author)
+        return DMARC_FOUND_NONE;
+    found = dmarc_walk_policy(dmarc_walk_ask(m->asked, m->author, true), m->deadline, &record, at);
+    return found == DMARC_FOUND && !record->usable ? DMARC_FOUND_NONE : found;
+}
+
+extern const struct policy policy_dmarc;
+
+enum dmarc_found dmarc_record_exists(struct context *c)
+{
+    struct instance as = {.policy = &policy_dmarc};
+    struct context mine = *c;
+    struct str at;
+
+    mine.instance = &as;
+    return find(prepared(&mine, DMARC_TREEWALK), &at);
+}
+
+/* dmarc_headers - the policy spf wants to know before this one's turn comes whether there is a record. */
+static struct finding dmarc_headers(struct context *c)
+{
+    struct str at;
+    enum dmarc_found found = find(message_state(c, sizeof(struct of_message)), &at);
+
+    fact_set(c, FACT_DMARC_RECORD,
+             found == DMARC_FOUND ? at : found == DMARC_FOUND_NONE ? STR("none") : STR("unknown"));
+    return NO_OPINION;
+}
+
+static void dmarc_note_karma(struct context *c)
+{
+    struct of_message *m = message_state(c, sizeof *m);
+
+    m->karma = c->session->karma;
+}
+
+/* ---- judging ---- */
+
+struct decision {
+    enum dmarc_disposition disposition;
+    struct str override;
+};
+
+static bool is_whitelisted(const struct context *c)
+{
+    return c->session->is_whitelisted || c->message->is_whitelisted;
+}
+
+static bool is_of_list(const struct context *c)
+{
+    static const char *const names[] = {"List-Id",        "List-Post",  "List-Unsubscribe", "List-Help",
+                                        "List-Subscribe", "List-Owner", "List-Archive"};
+
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
+        if (header_find(&c->message->headers, str_of(names[i]), 0))
+            return true;
+    return false;
+}
+
+/* has_evidence - something else that speaks against the message: a block list, the client's conduct, or an SPF fail
+ * where no signature could ever have spoken for it. */
+static bool has_evidence(struct context *c, const struct of_message *m)
+{
+    const struct auth_results *results = auth_results_of(c->message);
+    const struct of_session *s = session_state(c, sizeof *s);
+    long history;
+
+    if (fact_get(c, FACT_LIST).n > 0 || m->karma - s->excused < 0)
+        return true;
+    if (str_to_long(fact_get(c, FACT_KARMA_HISTORY), &history) && history < 0)
+        return true;
+    return results->spf_from.checked && results->spf_from.result == AUTH_FAIL &&
+           !header_find(&c->message->headers, STR("DKIM-Signature"), 0) && !is_of_list(c);
+}
+
+static struct decision decided(enum dmarc_disposition d, struct str override)
+{
+    return (struct decision){d, override};
+}
+
+static bool is_vouched_for(const struct context *c, const struct of_message *m)
+{
+    const struct str_list *trusted = &OPTIONS(struct dmarc_options, c)->trusted_sealers;
+
+    return c->message->auth->arc_checked && c->message->auth->arc == AUTH_PASS &&
+           arc_vouches(m->arc, trusted->items, trusted->count, m->author);
+}
+
+/* decide - about a message that failed. Each step down has its word for the domain owner (RFC 9990). */
+static struct decision decide(struct context *c, const struct of_message *m, const struct dmarc_evaluation *e)
+{
+    const struct dmarc_options *o = OPTIONS(struct dmarc_options, c);
+    enum dmarc_disposition wanted = e->record->testing ? dmarc_lowered(e->published) : e->published;
+    struct str override = wanted != e->published ? STR("policy_test_mode") : STR_NONE;
+    bool conform = o->policy == DMARC_CONFORM, evidence;
+
+    if (wanted == DMARC_NONE)
+        return decided(DMARC_NONE, override);
+    if (o->policy == DMARC_OFF || is_whitelisted(c))
+        return decided(DMARC_NONE, STR("local_policy"));
+    if (is_vouched_for(c, m))
+        return decided(DMARC_NONE, STR("trusted_forwarder"));
+    if (conform && o->exclude_lists && is_of_list(c))
+        return decided(DMARC_NONE, STR("mailing_list"));
+    evidence = !conform || has_evidence(c, m);
+    if (wanted == DMARC_REJECT && evidence)
+        return decided(DMARC_REJECT, override);
+    if (o->quarantine == DMARC_IGNORE)
+        return decided(DMARC_NONE, STR("local_policy"));
+    if (o->quarantine == DMARC_REFUSE && evidence)
+        return decided(DMARC_REJECT, STR("local_policy"));
+    return decided(DMARC_QUARANTINE, wanted == DMARC_REJECT ? STR("local_policy") : override);
+}
+
+static void hold(struct context *c, const struct of_message *m)
+{
+    struct edit *edit = arena_zalloc(c->arena, sizeof *edit);
+    struct edits *edits = c->message->edits;
+
+    edit->kind = EDIT_QUARANTINE;
+    edit->value = arena_printf(c->arena, "DMARC policy of " STR_FMT, STR_ARG(m->author));
+    if (edits->last)
+        edits->last->next = edit;
+    else
+        edits->first = edit;
+    edits->last = edit;
+}
+
+/* carry_out - the finding. A quarantined message weighs as a refused one does, but is none. */
+static struct finding carry_out(struct context *c, const struct of_message *m, enum dmarc_disposition disposition)
+{
+    const struct common *common = &c->instance->common;
+    struct of_session *s = session_state(c, sizeof *s);
+
+    if (disposition == DMARC_NONE)
+        return NO_OPINION;
+    s->excused += common->karma;
+    if (disposition == DMARC_REJECT)
+        return bad(c, "5.7.26", "the message is rejected per DMARC policy for " STR_FMT, STR_ARG(m->author));
+    if (OPTIONS(struct dmarc_options, c)->quarantine == DMARC_HOLD)
+        hold(c, m);
+    else
+        edit_add_header(c->arena, c->message->edits, STR("X-DMARC-Quarantine"), STR("yes"));
+    return weigh(c, common->karma);
+}
+
+static void keep(struct context *c, const struct of_message *m, const struct dmarc_evaluation *e,
+                 const struct decision *d)
+{
+    bool shadow = c->instance->common.reject == REJECT_NEVER && d->disposition == DMARC_REJECT;
+
+    auth_results_of(c->message)->dmarc = (struct dmarc_result){
+        .checked = m->has_author,
+        .result = e->result,
+        .author_domain = m->author,
+        .record_domain = e->record ? e->record_domain : STR_NONE,
+        .org_domain = e->org_domain,
+        .published = e->published,
+        .disposition = shadow ? DMARC_NONE : d->disposition,
+        .override = shadow ? STR("local_policy") : d->override,
+        .spf_aligned = e->spf_aligned,
+        .dkim_aligned = e->dkim_aligned,
+        .problem = str_of(e->problem),
+    };
+    fact_set(c, FACT_DMARC_RESULT, str_of(auth_words[e->result]));
+    if (e->record) {
+        fact_set(c, FACT_DMARC_RECORD, e->record_domain);
+        fact_set(c, FACT_DMARC_POLICY, str_of(dmarc_words[e->published]));
+        fact_set(c, FACT_DMARC_DISPOSITION, str_of(dmarc_words[d->disposition]));
+    }
+}
+
+static void finish_arc(struct context *c, struct of_message *m)
+{
+    struct auth_results *results = auth_results_of(c->message);
+    enum auth_result arc = m->arc ? arc_finish_message(m->arc, c->message, m->deadline) : AUTH_NONE;
+
+    if (!m->arc || arc == AUTH_TEMPERROR)
+        return;
+    results->arc = arc;
+    results->arc_checked = true;
+    results->arc_sealer = arc == AUTH_PASS ? arc_sealer(m->arc, arc_count(m->arc)) : STR_NONE;
+    fact_set(c, FACT_ARC_RESULT, str_of(auth_words[arc]));
+}
+
+/* no_author - no DMARC without one author domain, and an easy way around it: the policy headers refuses such mail by
+ * its option multi_from, this one where it obeys what is published. */
+static struct finding no_author(struct context *c, const struct of_message *m)
+{
+    const struct dmarc_evaluation e = {.result = AUTH_PERMERROR, .problem = m->problem};
+    struct of_session *s = session_state(c, sizeof *s);
+
+    keep(c, m, &e, &(struct decision){0});
+    if (OPTIONS(struct dmarc_options, c)->policy != DMARC_STRICT || is_whitelisted(c))
+        return NO_OPINION;
+    s->excused += c->instance->common.karma;
+    return bad(c, "5.7.1", "the message has no single author domain: %s", m->problem);
+}
+
+static struct finding judge(struct context *c, struct of_message *m)
+{
+    const struct dmarc_options *o = OPTIONS(struct dmarc_options, c);
+    struct dmarc_evaluation e;
+    struct decision d = {0};
+
+    if (!m->has_author)
+        return no_author(c, m);
+    e = dmarc_evaluate(m->asked, m->author, auth_results_of(c->message), c->message->sender.text.n == 0, m->deadline);
+    if (e.result == AUTH_FAIL)
+        d = decide(c, m, &e);
+    keep(c, m, &e, &d);
+    if (o->reporting)
+        dmarc_note(c->message, &e, o);
+    if (e.result == AUTH_PASS)
+        return good(c);
+    if (e.result == AUTH_TEMPERROR && o->policy != DMARC_OFF && !is_whitelisted(c))
+        return unsure(c, "the DMARC policy of " STR_FMT " could not be applied: %s", STR_ARG(m->author), e.problem);
+    return carry_out(c, m, d.disposition);
+}
+
+static struct finding dmarc_message(struct context *c)
+{
+    struct of_message *m = message_state(c, sizeof *m);
+    struct of_session *s = session_state(c, sizeof *s);
+    long before = m->karma, now = c->session->karma;
+    struct finding f;
+
+    finish_arc(c, m);
+    f = judge(c, m);
+    if (now < before)
+        s->excused += now - before;
+    return f;
+}
+
+static const char *const needs[] = {"spf", "dkim", NULL};
+
+const struct policy policy_dmarc = {
+    .name = "dmarc",
+    .summary = "evaluates DMARC, and does with failing mail what its author's domain wants as far as you let it",
+    .options = rows,
+    .options_size = sizeof(struct dmarc_options),
+    .presets = {.karma = "-3", .skip = "local, auth"},
+    .needs = needs,
+    .ask = {[AT_HEADERS] = dmarc_ask, [AT_MESSAGE] = dmarc_note_karma},
+    .at = {[AT_HEADERS] = dmarc_headers, [AT_MESSAGE] = dmarc_message},
+    .wants_body = true,
+    .edits = true,
+};
