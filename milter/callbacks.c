@@ -23,6 +23,7 @@ struct link {
     struct config *config;
     struct session *session;
     bool quiet[STAGES]; /* stages to which no answer is sent */
+    bool exact;         /* header values come, and go, with the white space after the colon */
 };
 
 static struct {
@@ -138,7 +139,9 @@ static unsigned long steps_for(const struct config *config, unsigned long offere
     if (!may_refuse(config, AT_DATA))
         flags |= SMFIP_NR_DATA;
     flags |= SMFIP_NR_HDR | SMFIP_NR_EOH | SMFIP_NR_BODY;
+    flags |= SMFIP_HDR_LEADSPC; /* signatures are made of it, too */
     flags &= offered;
+    l->exact = flags & SMFIP_HDR_LEADSPC;
     l->quiet[AT_DATA] = flags & SMFIP_NR_DATA;
     l->quiet[AT_HEADERS] = (flags & SMFIP_NR_HDR) && (flags & SMFIP_NR_EOH);
     l->quiet[AT_MESSAGE] = flags & SMFIP_NR_BODY;
@@ -152,7 +155,8 @@ static void ask_for_macros(SMFICTX *ctx)
         int stage;
         const char *names;
     } wanted[] = {
-        {SMFIM_CONNECT, "{daemon_name} {daemon_port} {client_addr} {client_port} {client_name} {tls_version}"},
+        {SMFIM_CONNECT, "{daemon_name} {daemon_addr} {daemon_port} {client_addr} {client_port} {client_name} "
+                        "{tls_version}"},
         {SMFIM_HELO, "{tls_version}"},
         {SMFIM_ENVFROM, "i {auth_authen} {tls_version}"},
         {SMFIM_ENVRCPT, "i"},
@@ -212,6 +216,7 @@ static sfsistat on_connect(SMFICTX *ctx, char *host, _SOCK_ADDR *sa)
         ip_parse(macro(ctx, "{client_addr}"), &peer.ip);
     if (host && host[0] != '[' && !str_is_nocase(str_of(host), STR("unknown")))
         peer.name = str_of(host);
+    ip_parse(macro(ctx, "{daemon_addr}"), &peer.server_ip);
     if (str_to_long(macro(ctx, "{client_port}"), &port) && port > 0 && port < 65536)
         peer.port = (unsigned)port;
     if (str_to_long(macro(ctx, "{daemon_port}"), &port) && port > 0 && port < 65536)
@@ -289,7 +294,9 @@ static sfsistat on_header(SMFICTX *ctx, char *name, char *value)
 {
     struct session *s = session_of(ctx);
 
-    if (s)
+    if (s && s->message && !link_of(ctx)->exact) /* then the MTA has cut off one blank */
+        message_header(s, str_of(name), arena_printf(s->message->arena, " %s", value));
+    else if (s)
         message_header(s, str_of(name), str_of(value));
     return answer_at(ctx, AT_HEADERS, NULL);
 }
@@ -310,6 +317,16 @@ static sfsistat on_body(SMFICTX *ctx, unsigned char *bytes, size_t n)
     return answer_at(ctx, AT_MESSAGE, NULL);
 }
 
+/* field_value - with the blank that the MTA puts before it, or leaves to us. */
+static char *field_value(SMFICTX *ctx, const struct edit *e)
+{
+    const char *value = e->value.p ? e->value.p : "";
+
+    if (!link_of(ctx)->exact)
+        return (char *)value;
+    return (char *)arena_printf(session_of(ctx)->message->arena, " %s", value).p;
+}
+
 /* apply - one queued edit, as libmilter has it. */
 static bool apply(void *ctx, const struct edit *e)
 {
@@ -318,13 +335,13 @@ static bool apply(void *ctx, const struct edit *e)
 
     switch (e->kind) {
     case EDIT_ADD_HEADER:
-        r = smfi_addheader(ctx, name, value);
+        r = smfi_addheader(ctx, name, field_value(ctx, e));
         break;
     case EDIT_INSERT_HEADER:
-        r = smfi_insheader(ctx, e->index, name, value);
+        r = smfi_insheader(ctx, e->index, name, field_value(ctx, e));
         break;
     case EDIT_CHANGE_HEADER:
-        r = smfi_chgheader(ctx, name, e->index, value);
+        r = smfi_chgheader(ctx, name, e->index, field_value(ctx, e));
         break;
     case EDIT_DELETE_HEADER:
         r = smfi_chgheader(ctx, name, e->index, NULL);

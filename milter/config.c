@@ -402,6 +402,20 @@ static void check_dns(struct config *config, struct problems *problems)
                           "servers: \"" STR_FMT "\" is not an address, or address:port", STR_ARG(config->dns.servers.items[i]));
 }
 
+/* load_shared - what the instances of one policy share. */
+static void load_shared(struct config *config, struct problems *problems)
+{
+    for (size_t i = 0; i < policy_table_count; i++) {
+        const struct policy *p = policy_table[i];
+
+        if (!p->load || !config_uses(config, p->name))
+            continue;
+        if (!config->loaded)
+            config->loaded = arena_array(config->arena, policy_table_count, sizeof *config->loaded);
+        config->loaded[i] = p->load(config->arena, config, problems);
+    }
+}
+
 static struct config *build(struct arena *a, struct str path, struct conf_entry *tree, struct problems *problems)
 {
     struct config *config = arena_zalloc(a, sizeof *config);
@@ -420,6 +434,7 @@ static struct config *build(struct arena *a, struct str path, struct conf_entry 
     finish_globals(config, problems);
     check_dns(config, problems);
     build_profiles(config, problems);
+    load_shared(config, problems);
     problems_sort(problems);
     if (problems->errors) {
         arena_free(&a);
@@ -474,9 +489,26 @@ void config_unref(struct config **config)
     }
 }
 
+static bool is_ascii(struct str s)
+{
+    for (size_t i = 0; i < s.n; i++)
+        if ((unsigned char)s.p[i] >= 0x80)
+            return false;
+    return true;
+}
+
 bool config_is_local_domain(const struct config *config, struct str domain)
 {
-    return pattern_find(&config->global.local_domains, domain) != NULL;
+    struct arena *a;
+    struct str ascii;
+    bool found = pattern_find(&config->global.local_domains, domain) != NULL;
+
+    if (found || is_ascii(domain))
+        return found;
+    a = arena_new(512); /* whatever the letters, it is the name that the DNS has */
+    found = domain_to_ascii(a, domain, &ascii) && pattern_find(&config->global.local_domains, ascii);
+    arena_free(&a);
+    return found;
 }
 
 /* last_place - where a body last writes the option, inline or as NAME_file. */
@@ -542,11 +574,20 @@ size_t config_zones(struct arena *a, const struct config *config, const struct z
     for (size_t i = 0; i < count; i++) {
         size_t k = 0;
 
-        while (k < kept && !str_is(all[k]->name, all[i]->name))
+        while (k < kept && !(str_is(all[k]->name, all[i]->name) && str_is(all[k]->test, all[i]->test)))
             k++;
         if (k == kept)
             all[kept++] = all[i];
     }
     *list = all;
     return kept;
+}
+
+bool config_uses(const struct config *config, const char *policy)
+{
+    for (size_t k = 0; k < config->profile_count; k++)
+        for (size_t i = 0; i < config->profiles[k].count; i++)
+            if (str_is(str_of(config->profiles[k].instances[i].policy->name), str_of(policy)))
+                return true;
+    return false;
 }

@@ -53,6 +53,7 @@ struct config {
     struct profile *profiles;
     size_t profile_count;
     struct profile *fallback; /* where no profile's conditions hold: built-in, never a trusted one */
+    const void **loaded;      /* by the policies' load(), as policy_table is; NULL: by none */
     unsigned stages;          /* stages_used() */
     bool wants_body, edits;   /* some policy of some profile does */
     struct conf_entry *tree;    /* as written, for `config show` */
@@ -83,6 +84,9 @@ bool config_is_local_domain(const struct config *config, struct str domain); /* 
  * name, "profile" for the profile's own options, a section's name, or "" for the top level. */
 struct place config_origin(const struct config *config, const struct profile *profile, const char *section,
                            const struct option *option);
+
+/* config_uses - whether some profile runs that policy. */
+bool config_uses(const struct config *config, const char *policy);
 
 /* config_zones - every DNS list that some profile uses, each name once; the list is made in `a`, its zones belong to the
  * configuration. */

@@ -1,4 +1,5 @@
 /* message.c - one transaction: what SMTP says goes in, what the client is told comes out. */
+#include "authres.h"
 #include "config.h"
 #include "edits.h"
 #include "report.h"
@@ -20,6 +21,7 @@ static void message_forget(struct session *s)
 static void message_over(struct message *m)
 {
     m->over = true;
+    m->session->conduct.whitelisted_message |= m->is_whitelisted;
     report_message(m);
 }
 
@@ -185,8 +187,11 @@ void message_header(struct session *s, struct str name, struct str value)
         return;
     if (m->headers.bytes + name.n + value.n > s->config->limits.header_size)
         m->headers_cut = true;
-    else
+    else {
         header_add(m->arena, &m->headers, name, value);
+        if (str_starts(value, STR(" ")))
+            m->headers.last->value = str_slice(m->headers.last->raw, 1, value.n);
+    }
 }
 
 const struct reply *message_headers_end(struct session *s)
@@ -212,6 +217,23 @@ void message_body(struct session *s, struct str chunk)
         m->too_large = true;
     else if (m->spool && !spool_add(m->spool, chunk))
         m->broken = true;
+}
+
+/* finish - for a message that is accepted, when all other edits are queued: our results, and what policies do last. */
+static void finish(struct message *m)
+{
+    const struct profile *p = m->session->profile;
+    struct context c = {
+        .config = m->session->config, .session = m->session, .message = m, .arena = m->arena, .facts = &m->facts,
+    };
+
+    authres_finish(m, c.config);
+    for (size_t i = 0; i < p->count; i++) {
+        c.instance = &p->instances[i];
+        c.options = c.instance->options;
+        if (c.instance->policy->finish)
+            c.instance->policy->finish(&c);
+    }
 }
 
 /* limits - what refuses a message although no policy found anything. */
@@ -243,6 +265,8 @@ const struct reply *message_end(struct session *s, struct str queue_id, const st
         stage_clear_deferred(s, false);
         by = only_roles(m) ? NULL : stage_deferred(s, AT_MESSAGE);
         by = by ? by : now;
+        if (!by)
+            finish(m);
         if (by)
             reply = verdict_refuse(m, AT_MESSAGE, by);
         else if (!edits_apply(m->edits, target))

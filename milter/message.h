@@ -12,8 +12,10 @@
 #include "mail/header.h"
 #include "session.h"
 
+struct auth_results;
 struct edits;
 struct edit_target;
+struct mime;
 struct spool;
 
 struct recipient {
@@ -52,6 +54,8 @@ struct message {
     struct records records;
     struct facts facts;
     void **policy_states;        /* see message_state() in policy.h */
+    struct auth_results *auth;   /* see auth/results.h; NULL until needed */
+    struct mime *mime;           /* see mail/mime.h; NULL until needed */
     struct dns_budget dns;       /* questions that this message may still ask */
     const struct record *refused_at_headers; /* told at the end, see stage.h rule 7 */
     struct edits *edits;         /* never NULL */
@@ -66,7 +70,7 @@ const struct reply *message_mail(struct session *s, const struct str *args, size
                                  struct str queue_id);
 const struct reply *message_rcpt(struct session *s, const struct str *args, size_t count, struct str queue_id);
 const struct reply *message_data(struct session *s, struct str queue_id);
-void message_header(struct session *s, struct str name, struct str value); /* value as sent, folding kept */
+void message_header(struct session *s, struct str name, struct str value); /* all that was sent after the colon */
 const struct reply *message_headers_end(struct session *s);
 void message_body(struct session *s, struct str chunk);
 

@@ -38,6 +38,12 @@ struct finding good(struct context *c)
     return (struct finding){.result = GOOD};
 }
 
+struct finding weigh(struct context *c, long karma)
+{
+    (void)c;
+    return (struct finding){.result = NOTHING, .karma = karma};
+}
+
 struct finding unsure(struct context *c, const char *format, ...)
 {
     struct finding f;
@@ -103,9 +109,24 @@ const struct cidr_list *local_networks(const struct context *c)
     return &c->config->global.local_networks;
 }
 
+struct str host_name(const struct context *c)
+{
+    return c->config->global.hostname;
+}
+
 bool is_local_domain(const struct context *c, struct str domain)
 {
     return config_is_local_domain(c->config, domain);
+}
+
+struct str key_directory(const struct config *config)
+{
+    return config->global.key_dir;
+}
+
+const void *loaded(const struct context *c)
+{
+    return c->config->loaded ? c->config->loaded[policy_index(c->instance->policy)] : NULL;
 }
 
 void fact_set(struct context *c, enum fact fact, struct str value)
@@ -116,23 +137,11 @@ void fact_set(struct context *c, enum fact fact, struct str value)
     f->items[f->count++] = (struct fact_value){fact, str_dup(c->arena, value)};
 }
 
-static bool newest(const struct facts *f, enum fact fact, struct str *value)
-{
-    for (size_t i = f->count; i-- > 0;)
-        if (f->items[i].fact == fact) {
-            *value = f->items[i].value;
-            return true;
-        }
-    return false;
-}
-
 struct str fact_get(const struct context *c, enum fact fact)
 {
-    struct str value = STR_NONE;
+    struct str value = c->message ? facts_newest(&c->message->facts, fact) : STR_NONE;
 
-    if (!c->message || !newest(&c->message->facts, fact, &value))
-        newest(&c->session->facts, fact, &value);
-    return value;
+    return value.n ? value : facts_newest(&c->session->facts, fact);
 }
 
 const struct policy *policy_by_name(struct str name)

@@ -15,11 +15,14 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#include "auth/dkim.h"
+#include "auth/results.h"
 #include "base/arena.h"
 #include "base/clock.h"
 #include "base/err.h"
 #include "base/ip.h"
 #include "base/str.h"
+#include "db/karma_store.h"
 #include "dns/dns.h"
 #include "dns/health.h"
 #include "dns/peer_names.h"
@@ -33,7 +36,9 @@
 #include "mail/suffix.h"
 #include "message.h"
 #include "option.h"
+#include "pregreet.h"
 #include "session.h"
+#include "spool.h"
 
 enum stage { AT_CONNECT, AT_HELO, AT_MAIL, AT_RCPT, AT_DATA, AT_HEADERS, AT_MESSAGE, AT_UNKNOWN, AT_CLOSE, STAGES };
 
@@ -44,8 +49,9 @@ struct finding {
     const char *status; /* RFC 3463 enhanced code of class 5, "5.7.1"; the runner makes it 4.x.x for a temporary reply */
     int code;           /* SMTP reply code of class 5 where 550 would be wrong (530, ...); 0: as usual */
     struct str text;    /* what the client is told, without codes; outside bytes need no escaping here */
-    long karma;         /* of a good finding; a bad one's is the option */
+    long karma;         /* of a good finding, or of one that only weighs; a bad one's is the option */
     bool permanent;     /* told as 5xx although the policy's reply is temporary: waiting would change nothing */
+    bool temporary;     /* told as 4xx, and the connection goes on, although the policy's reply is another */
     bool again;         /* about the connection, and found before for another message: weighs nothing now */
 };
 
@@ -112,12 +118,20 @@ struct policy {
     void (*prepare)(struct arena *a, void *options, struct place at, struct problems *problems);
     /* idle - with these options it has nothing to do at this stage, and the stage is not asked for. NULL: never. */
     bool (*idle)(const void *options, enum stage stage);
+    /* load - once for a configuration that uses the policy in some profile: what all its instances share (keys, ...);
+     * loaded() gives it back. What it opens is closed by arena_on_reset(a). May be NULL. */
+    const void *(*load)(struct arena *a, const struct config *config, struct problems *problems);
+    /* finish - for a message that is accepted, when every policy has queued its edits and before they are applied;
+     * whatever `skip` says. May be NULL. */
+    void (*finish)(struct context *);
+    unsigned holds;                /* bit (1 << stage): Postfix awaits it there, though it refuses nothing */
     bool wants_body;               /* at AT_MESSAGE it reads the message's body */
     bool edits;                    /* it queues edits (edits.h) */
 };
 
 /* Findings. The text is a format; outside bytes may be given to it as they are. */
 struct finding good(struct context *c);
+struct finding weigh(struct context *c, long karma); /* neither good nor bad, but it tells about the client */
 struct finding unsure(struct context *c, const char *format, ...) __attribute__((format(printf, 2, 3)));
 struct finding bad(struct context *c, const char *status, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
@@ -134,6 +148,10 @@ void *message_state(struct context *c, size_t size);
 /* What the configuration says to all policies. */
 const struct cidr_list *local_networks(const struct context *c);
 bool is_local_domain(const struct context *c, struct str domain); /* lower-case */
+
+struct str host_name(const struct context *c); /* ours: the authserv-id */
+struct str key_directory(const struct config *config);
+const void *loaded(const struct context *c); /* by the policy's load() */
 
 void fact_set(struct context *c, enum fact fact, struct str value);
 struct str fact_get(const struct context *c, enum fact fact); /* the newest; empty when nobody found it */

@@ -50,9 +50,13 @@ static struct str rcpt_list(struct arena *a, const struct message *m)
 
 static unsigned add_findings(struct buf *b, const struct records *list, unsigned n)
 {
-    for (const struct record *r = list->first; r; r = r->next, n++)
+    for (const struct record *r = list->first; r; r = r->next) {
+        if (r->finding.result == NOTHING) /* it only weighs */
+            continue;
         if (n < LISTED_MOST)
             buf_addf(b, "%s%s:%s", n ? "," : "", r->instance->policy->name, result_names[r->finding.result]);
+        n++;
+    }
     return n;
 }
 

@@ -5,7 +5,7 @@ static const char *const format_words[] = {"keyvalue", "json", "logterse", NULL}
 static const char *const level_words[] = {"error", "warn", "info", "debug", NULL};
 static const char *const to_words[] = {"auto", "syslog", "stderr", NULL};
 static const char *const network_words[] = {"any", "local", "wan", NULL};
-static const char *const auth_words[] = {"any", "yes", "no", NULL};
+static const char *const auth_condition_words[] = {"any", "yes", "no", NULL};
 static const char *const match_words[] = {"all", "any", NULL};
 static const char *const reply_at_words[] = {"mail", "rcpt", "data", NULL};
 static const char *const unsure_words[] = {"continue", "tempfail", NULL};
@@ -51,7 +51,7 @@ static const struct option profile_rows[] = {
     OPT_STRINGS(struct profile_options, daemon_name, "",
                 "names that milter_macro_daemon_name gives a service; empty: any"),
     OPT_WORD(struct profile_options, network, "any", network_words, "local: in local_networks; wan: not in them"),
-    OPT_WORD(struct profile_options, auth, "any", auth_words, "whether the client has authenticated"),
+    OPT_WORD(struct profile_options, auth, "any", auth_condition_words, "whether the client has authenticated"),
     OPT_WORD(struct profile_options, match, "all", match_words,
              "all: network and auth must both hold; any: one is enough"),
     OPT_WORD(struct profile_options, reply_at, "mail", reply_at_words, "when a deferred rejection is told"),

@@ -1,8 +1,13 @@
 /* services.c - start and reload, in the one right order. */
 #include "callbacks.h"
+#include "control.h"
+#include "db/dmarc_store.h"
+#include "db/karma_store.h"
 #include "dns/dns.h"
 #include "dns/health.h"
 #include "services.h"
+
+#define STORE_WAIT_MS 2000
 
 static struct dns_settings dns_settings(const struct config *config)
 {
@@ -41,14 +46,32 @@ static size_t zones_in_force(struct arena *a, const struct zone ***list)
     return config_zones(a, config, list);
 }
 
+/* remember - a large memory is checked while mail flows; a usual one before the first client comes. */
+static void remember(const struct config *config)
+{
+    if (!karma_store_running() && config_uses(config, "karma"))
+        karma_store_start(config->global.state_dir, STORE_WAIT_MS);
+    if (!dmarc_store_running() && config_uses(config, "dmarc"))
+        dmarc_store_start(config->global.state_dir, STORE_WAIT_MS);
+}
+
 void services_start(const struct config *config)
 {
     apply_dns(config, dns_start);
     health_watch_start(zones_in_force, config->global.state_dir);
+    remember(config);
+    control_start(config->global.state_dir);
 }
 
 void services_reload(const struct config *config)
 {
     apply_dns(config, dns_configure);
     health_watch_again();
+    remember(config);
+}
+
+void services_stop(void)
+{
+    karma_store_stop(STORE_WAIT_MS);
+    dmarc_store_stop(STORE_WAIT_MS);
 }

@@ -164,6 +164,12 @@ static void drain_begin(bool told)
     wake_listener();
 }
 
+_Noreturn static void finish(void)
+{
+    services_stop();
+    _exit(EXIT_SUCCESS);
+}
+
 static void drain_look(void)
 {
     int sessions;
@@ -174,13 +180,13 @@ static void drain_look(void)
     sessions = listener_sessions(serving.listener);
     serving.zeros = sessions == 0 ? serving.zeros + 1 : 0;
     if (serving.zeros >= 2)
-        _exit(EXIT_SUCCESS);
+        finish();
     if (clock_ms() < serving.drain_until)
         return;
     if (sessions >= 0)
         log_warn("%d session%s did not end in time and %s cut", sessions, sessions == 1 ? "" : "s",
                  sessions == 1 ? "is" : "are");
-    _exit(EXIT_SUCCESS);
+    finish();
 }
 
 /* ---- the control thread ---- */

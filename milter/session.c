@@ -74,15 +74,9 @@ struct session *session_open(struct config *config, const struct peer *peer)
     return s;
 }
 
-/* tell - the reply to a finding before MAIL. A message that is open by now stays open: Postfix hangs up or not. */
 static const struct reply *tell(struct session *s, const struct record *by)
 {
-    if (!by)
-        return NULL;
-    s->told_by = by;
-    s->told_at = by->stage;
-    s->told = reply_make(s->arena, &by->finding, record_reply_kind(by), s->ref);
-    return s->told;
+    return by ? verdict_refuse_connection(s, by) : NULL;
 }
 
 const struct reply *session_connect(struct session *s)

@@ -29,6 +29,7 @@ struct peer {
     struct ip ip;
     struct str name;        /* verified name, or empty */
     unsigned port;          /* of the client */
+    struct ip server_ip;    /* {daemon_addr}: where the client reached us; not known when not told */
     unsigned server_port;   /* {daemon_port}: 25, 465, 587; 0 when not told */
     struct str daemon_name; /* {daemon_name} */
 };
@@ -44,6 +45,15 @@ struct watcher {
     void *ctx;
 };
 
+/* What stays of a connection's findings when its messages are forgotten. */
+struct conduct {
+    unsigned bad;             /* findings of the connection itself that were bad */
+    bool refused;             /* with 5xx, for a finding of a policy whose weight is negative */
+    bool good_message;        /* one was accepted with SPF or aligned DKIM pass and nothing bad was found */
+    bool whitelisted_message; /* one was whitelisted by its sender */
+    struct str reasons;       /* policies with a negative weight that found something bad: "dnsbl,helo" */
+};
+
 struct session {
     struct arena *arena;
     struct config *config;         /* counted reference */
@@ -57,6 +67,7 @@ struct session {
     bool is_whitelisted;      /* as the policy whitelist found */
     unsigned unknown_commands;
     long karma;               /* sum of the weights of all findings so far */
+    struct conduct conduct;   /* what else the policy karma learns of the connection */
     struct records records;   /* of stages before MAIL and between messages */
     struct facts facts;       /* of the same */
     struct message *message;  /* the open one, or NULL */

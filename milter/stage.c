@@ -36,6 +36,30 @@ static enum judged judge(const struct session *s, const struct record *r)
     return JUDGED_NEVER;
 }
 
+static void note_reason(struct session *s, const char *policy)
+{
+    struct str rest = s->conduct.reasons, name = str_of(policy), word;
+
+    while (str_split(&rest, ',', &word))
+        if (str_is(word, name))
+            return;
+    s->conduct.reasons = arena_printf(s->arena, STR_FMT "%s%s", STR_ARG(s->conduct.reasons),
+                                      s->conduct.reasons.n ? "," : "", policy);
+}
+
+/* weigh_on - rule 2. */
+static void weigh_on(struct session *s, const struct instance *in, const struct finding *f, bool of_connection)
+{
+    if (f->again)
+        return;
+    s->karma += f->result == BAD ? in->common.karma : f->result == UNSURE ? 0 : f->karma;
+    if (f->result != BAD)
+        return;
+    s->conduct.bad += of_connection;
+    if (in->common.karma < 0)
+        note_reason(s, in->policy->name);
+}
+
 static struct record *keep(struct session *s, const struct context *c, struct records *list, enum stage stage,
                            struct finding f, size_t facts_from)
 {
@@ -54,10 +78,7 @@ static struct record *keep(struct session *s, const struct context *c, struct re
         list->first = r;
     list->last = r;
     list->count++;
-    if (f.result == BAD && !f.again)
-        s->karma += c->instance->common.karma;
-    else if (f.result == GOOD && !f.again)
-        s->karma += f.karma;
+    weigh_on(s, c->instance, &f, list == &s->records);
     return r;
 }
 
@@ -88,7 +109,7 @@ const struct record *stage_run(struct session *s, enum stage stage, const struct
         if (!at || is_immune(s, c.instance->common.skip) || list->count >= RECORDS_MOST)
             continue;
         f = at(&c);
-        if (f.result == NOTHING)
+        if (f.result == NOTHING && f.karma == 0)
             continue;
         r = keep(s, &c, list, stage, f, facts_from);
         if (s->watcher)
@@ -145,7 +166,7 @@ unsigned stages_used(const struct config *config)
                 if ((!in->policy->at[stage] && !in->policy->ask[stage]) || policy_idle(in, (enum stage)stage))
                     continue;
                 used |= 1u << stage;
-                if (in->policy->at[stage] && in->common.reject == REJECT_NOW)
+                if ((in->policy->at[stage] && in->common.reject == REJECT_NOW) || (in->policy->holds & 1u << stage))
                     used |= 1u << (16 + stage);
             }
     }
@@ -156,6 +177,8 @@ enum reply_kind record_reply_kind(const struct record *r)
 {
     enum reply_kind kind = (enum reply_kind)r->instance->common.reply;
 
+    if (r->finding.temporary)
+        return REPLY_TEMP;
     if (r->finding.result != UNSURE && r->finding.permanent)
         return kind == REPLY_TEMP_DISCONNECT ? REPLY_DISCONNECT : kind == REPLY_TEMP ? REPLY_PERM : kind;
     if (r->finding.result != UNSURE)

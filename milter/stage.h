@@ -44,7 +44,7 @@ void stage_clear_deferred(struct session *s, bool authenticated_now);
 const struct record *stage_deferred(const struct session *s, enum stage stage);
 
 /* stages_used - bit (1 << stage) for every stage at which a profile of the configuration runs a policy that is not idle
- * there; bit (1 << (16 + stage)) where it may refuse. For callbacks.c's negotiation. */
+ * there; bit (1 << (16 + stage)) where it may refuse or holds the client. For callbacks.c's negotiation. */
 unsigned stages_used(const struct config *config);
 
 /* stage_reply_kind - how a record's finding is told: unsure is always temporary. */

@@ -9,6 +9,9 @@
 /* verdict_refuse - the client hears now, at `stage`, of this finding: sets the message's verdict and returns the reply. */
 const struct reply *verdict_refuse(struct message *m, enum stage stage, const struct record *by);
 
+/* verdict_refuse_connection - the same before MAIL. A message that is open stays open: Postfix hangs up or not. */
+const struct reply *verdict_refuse_connection(struct session *s, const struct record *by);
+
 /* verdict_refuse_rcpt - the same for one recipient; the message's verdict is not touched. */
 const struct reply *verdict_refuse_rcpt(struct message *m, struct recipient *rcpt, const struct record *by);
 

@@ -2,9 +2,9 @@
 #include "policy.h"
 
 #define POLICIES(X)                                                                                                   \
-    X(loadcheck) X(whitelist) X(relay) X(tls) X(country) X(fcrdns) X(dnsbl) X(helo) X(unrecognized_commands)           \
-    X(resolvable_fromhost) X(rhsbl) X(badmailfrom) X(badmailfromto) X(bogus_bounce) X(badrcptto) X(badrcptto_ext)      \
-    X(goodrcptto) X(bcc) X(headers)
+    X(loadcheck) X(whitelist) X(relay) X(karma) X(earlytalker) X(fcrdns) X(country) X(dnsbl) X(helo)                   \
+    X(unrecognized_commands) X(tls) X(resolvable_fromhost) X(rhsbl) X(badmailfrom) X(badmailfromto) X(spf)             \
+    X(bogus_bounce) X(badrcptto) X(badrcptto_ext) X(goodrcptto) X(bcc) X(headers) X(dkim) X(dmarc)
 
 #define DECLARE(name) extern const struct policy policy_##name;
 #define LIST(name) &policy_##name,

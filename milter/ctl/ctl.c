@@ -10,6 +10,13 @@
 static const struct ctl_command *const commands[] = {
     &ctl_config_check, &ctl_config_show, &ctl_config_defaults, &ctl_policies,
     &ctl_test,         &ctl_dnsbl_audit, &ctl_postfix_snippet, &ctl_postfix_doctor,
+    &ctl_karma_list,   &ctl_karma_show,  &ctl_karma_capture,   &ctl_karma_release,
+    &ctl_karma_prune,  &ctl_karma_export, &ctl_karma_import,
+    &ctl_stats,
+    &ctl_config_check,  &ctl_config_show,   &ctl_config_defaults, &ctl_policies,         &ctl_test,
+    &ctl_karma_list,    &ctl_karma_show,    &ctl_karma_capture,   &ctl_karma_release,    &ctl_karma_prune,
+    &ctl_karma_export,  &ctl_karma_import,  &ctl_stats,           &ctl_dnsbl_audit,      &ctl_dkim_new,
+    &ctl_dkim_check,    &ctl_dkim_show,     &ctl_dmarc_report,    &ctl_postfix_snippet,  &ctl_postfix_doctor,
 };
 #define COMMANDS (sizeof commands / sizeof commands[0])
 

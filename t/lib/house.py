@@ -1,6 +1,7 @@
 """house.py - a daemon behind a Postfix of its own, as every end-to-end test needs them."""
 import os
 import re
+import subprocess
 import sys
 
 sys.dont_write_bytecode = True
@@ -8,14 +9,19 @@ sys.dont_write_bytecode = True
 from daemon import Daemon
 from postfix import Postfix
 from smtp import Smtp, mail_text
+from tap import build_dir
 
 # What every test needs that is not its subject. Nothing asks the DNS, and should something ask, nobody is there. 127.0.0.9 is the machine in the next room, 127.0.0.1 a stranger.
 COMMON = """
 local_networks = {"127.0.0.9/32", "192.168.1.0/24"}
 local_domains = {"here.test"}
 loadcheck { max_load = 1000 }
+earlytalker { enabled = no }
 fcrdns { enabled = no }
 resolvable_fromhost { enabled = no }
+spf { enabled = no }
+dkim { enabled = no }
+dmarc { enabled = no }
 dns { servers = {"127.0.0.1:1"} }
 """
 
@@ -67,6 +73,12 @@ class House:
     def configure(self, template):
         """Write the file; a reload is another thing."""
         self.daemon.configure(re.sub(r"@(\w+)@", lambda m: str(self.port[m.group(1)]), COMMON + template))
+
+    def ctl(self, *words, stdin=None):
+        """Run sme-milterctl with the daemon's configuration: exit status, standard output, standard error."""
+        done = subprocess.run([os.path.join(build_dir(), "sme-milterctl"), "-c", self.daemon.config, *words],
+                              input=stdin, capture_output=True, text=True, timeout=120)
+        return done.returncode, done.stdout, done.stderr
 
     def client(self, service, helo="client.test", source="127.0.0.1", starttls=False, auth=False):
         """A session that has said EHLO (None: not yet), with TLS and AUTH where asked for; raises where these fail."""

@@ -4,8 +4,8 @@ check_PROGRAMS += t/lib/scenario t/lib/sme-milter-test
 
 t_lib_scenario_SOURCES = \
 	t/lib/scenario.c t/lib/scenario.h t/lib/scenario_checks.c t/lib/scenario_config.c t/lib/scenario_daemon.c \
-	t/lib/scenario_daemon.h t/lib/scenario_dns.c t/lib/scenario_inprocess.c t/lib/scenario_line.c \
-	t/lib/scenario_parse.c t/lib/scenario_play.c \
+	t/lib/scenario_daemon.h t/lib/scenario_dns.c t/lib/scenario_early.c t/lib/scenario_inprocess.c \
+	t/lib/scenario_karma.c t/lib/scenario_line.c t/lib/scenario_parse.c t/lib/scenario_play.c t/lib/scenario_scan.c \
 	t/lib/scenario_postfix.c t/lib/scenario_postfix.h t/lib/scenario_queue.c t/lib/scenario_reader.h \
 	t/lib/scenario_wire.c t/lib/table_test.c t/lib/wire.c t/lib/wire.h t/lib/world.h
 t_lib_scenario_CPPFLAGS = $(AM_CPPFLAGS) -DT_LIB_DIR='"$(abs_srcdir)/t/lib"'

@@ -20,13 +20,14 @@
 enum { DRIVER_INPROCESS = 1, DRIVER_WIRE = 2, DRIVER_POSTFIX = 4, DRIVER_ALL = 7 };
 
 enum step_kind {
-    STEP_CLOCK, STEP_ADVANCE, STEP_LOAD, /* change the world; nobody answers */
+    STEP_CLOCK, STEP_ADVANCE, STEP_KARMA, STEP_RELEASE, STEP_CAPTURE,
+    STEP_TALKS, STEP_LEAVES, STEP_BLIND, STEP_CLAMD, STEP_SPAMD, STEP_LOAD, /* change the world; nobody answers */
     STEP_CONNECT, STEP_HELO, STEP_EHLO, STEP_TLS, STEP_AUTH, STEP_MAIL, STEP_RCPT, STEP_UNKNOWN, STEP_DATA,
     STEP_MESSAGE, STEP_ABORT, STEP_CLOSE, STEPS
 };
 extern const char *const step_names[STEPS];
 
-enum check_kind { CHECK_REPLY, CHECK_FOUND, CHECK_EDIT, CHECK_LOG, CHECK_KARMA, CHECK_ASKED, CHECKS };
+enum check_kind { CHECK_REPLY, CHECK_FOUND, CHECK_EDIT, CHECK_LOG, CHECK_KARMA, CHECK_LEARNED, CHECK_ASKED, CHECKS };
 
 struct words {
     struct str *items;
@@ -36,6 +37,29 @@ struct words {
 struct pair { /* of `log` and of a finding's facts */
     struct str key, value;
     bool regex;
+};
+
+struct memory { /* of karma and learned: what is remembered of a client; -1: not said */
+    struct str net;
+    bool nothing;
+    long nice, naughty, connects, boxed_s;
+    struct str reason;
+};
+
+struct early { /* of talks, leaves, blind: see scenario_early.c */
+    bool scripted;
+    int seen, turn; /* enum pregreet_seen, enum pregreet_turn */
+    int64_t after_ms;
+    bool is_data;
+};
+
+enum scanner_how { SCANNER_DOWN, SCANNER_MUTE, SCANNER_SAYS };
+
+struct scanner { /* of clamd, spamd: see scenario_scan.c */
+    enum scanner_how how;
+    struct str reply;   /* to a scan, byte by byte */
+    struct str version; /* of clamd, with a NUL behind it */
+    int64_t after_ms;
 };
 
 struct check {
@@ -56,6 +80,7 @@ struct check {
     struct pair *pairs;      /* found: facts; log: fields */
     size_t pair_count;
     long karma;
+    struct memory memory;    /* learned */
 };
 
 struct step {
@@ -70,6 +95,9 @@ struct step {
     struct str text;         /* message: as sent, CRLF and all, without the dots of SMTP */
     int64_t ms;              /* clock: wall time; advance: by how much */
     double load;             /* negative: the system does not tell */
+    struct memory memory;    /* karma, release, capture */
+    struct early early;      /* talks, leaves, blind */
+    struct scanner scanner;  /* clamd, spamd */
     struct check *checks;
 };
 
@@ -146,6 +174,8 @@ struct play {
     unsigned mails, rcpts;     /* begun on the connection; accepted of the transaction */
     int64_t wall_ms, passed_ms; /* scripted time: now, and what the steps `advance` added to it */
     double load;
+    struct early early;        /* of the next client, or the one that is connected */
+    struct scanner clamd, spamd;
     struct words asked;        /* on this connection, as far as seen */
     const struct check **owed; /* `asked` that no driver could confirm at its step: judged at close */
     size_t owed_count;
@@ -175,6 +205,19 @@ void asked_add(struct arena *a, struct words *w, struct str lines);
 
 /* asked_fits - whether the check holds of what was asked at this step, or on the connection so far. */
 bool asked_fits(const struct play *p, const struct check *c, const struct seen *seen);
+
+/* karma_world_step - what the steps karma, release and capture do to the file; false with *error when they cannot.
+ * karma_learned - whether the file says so, or comes to say so; *seen is what it says. */
+bool karma_world_step(struct play *p, const struct step *step, struct str *error);
+bool karma_learned(struct play *p, const struct memory *m, struct str *seen);
+
+void early_begin(struct play *p); /* from now on the clients are as the play says; early_end - as they are */
+void early_end(void);
+
+/* scanners_begin - from now on clamd and spamd say what the play says, in process or on sockets in its directory. */
+bool scanners_begin(struct play *p, bool sockets, struct str *error);
+bool scanners_step(struct play *p, const struct step *step, struct str *error);
+void scanners_end(void);
 
 /* tap - one point; what is wrong is told below it. */
 struct tap {

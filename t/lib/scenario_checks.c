@@ -5,7 +5,7 @@
 
 const char *const check_names[] = {
     [CHECK_REPLY] = "reply", [CHECK_FOUND] = "found", [CHECK_EDIT] = "edit",
-    [CHECK_LOG] = "log",     [CHECK_KARMA] = "karma", [CHECK_ASKED] = "asked",
+    [CHECK_LOG] = "log",     [CHECK_KARMA] = "karma", [CHECK_LEARNED] = "learned", [CHECK_ASKED] = "asked",
 };
 
 static bool is_status(struct str s)
@@ -93,8 +93,6 @@ static bool check_karma(struct reader *r, struct check *c, struct str rest)
 {
     if (rest.n && rest.p[0] == '+')
         rest = str_slice(rest, 1, rest.n);
-    if (str_find(rest, '=') < rest.n)
-        return reader_fail(r, "karma IP = N is not yet known");
     return str_to_long(rest, &c->karma) ? true : reader_fail(r, "karma: a number is expected");
 }
 
@@ -142,6 +140,8 @@ bool reader_check(struct reader *r, enum check_kind kind, struct str rest)
         return check_log(r, c, rest);
     case CHECK_KARMA:
         return check_karma(r, c, rest);
+    case CHECK_LEARNED:
+        return reader_memory(r, "learned", rest, &c->memory);
     case CHECK_ASKED:
         return check_asked(r, c, rest);
     default:

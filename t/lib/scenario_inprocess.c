@@ -47,7 +47,7 @@ static unsigned note_new(struct inprocess *in, const struct records *list, const
     unsigned n = 0;
 
     for (const struct record *r = list->first; r; r = r->next)
-        if (n++ >= from)
+        if (n++ >= from && r->finding.result != NOTHING) /* such a one only weighs: see `karma` */
             note_finding(in, r, facts);
     return n;
 }
@@ -102,6 +102,7 @@ static bool inprocess_begin(struct play *p, struct str config, struct str *error
     p->state = in;
     in->play = p;
     log_capture(captured, in);
+    early_begin(p);
     clock_script_wall(p->wall_ms);
     clock_script_load(p->load);
     in->config = config_from_text(STR("sme-milter.conf"), config, &problems);
@@ -112,6 +113,8 @@ static bool inprocess_begin(struct play *p, struct str config, struct str *error
     } else {
         struct dns_settings dns = {.cache_entries = (size_t)in->config->dns.cache_entries};
 
+        if (config_uses(in->config, "karma"))
+            karma_store_start(p->dir, 10000);
         if (dns_configure(&dns, error, p->arena) && dns_script(STR("dns"), p->scenario->dns, true, error, p->arena))
             return true;
         config_unref(&in->config);
@@ -182,12 +185,9 @@ static void message(struct inprocess *in, const struct step *step)
         if (in->seen->reply.n)
             return;
     }
-    while (scenario_field(p->arena, &rest, &name, &value)) {
-        /* Postfix leaves the first blank out: the daemon does not ask for it (SMFIP_HDR_LEADSPC). */
+    while (scenario_field(p->arena, &rest, &name, &value))
         if (headers)
-            message_header(in->session, name,
-                           str_starts(value, STR(" ")) ? str_slice(value, 1, value.n) : value);
-    }
+            message_header(in->session, name, value);
     if (headers)
         say(in, message_headers_end(in->session));
     while (in->config->wants_body && rest.n && !in->seen->reply.n) {
@@ -258,8 +258,10 @@ static void inprocess_end(struct play *p)
     struct inprocess *in = p->state;
 
     session_close(&in->session);
+    karma_store_stop(10000);
     config_unref(&in->config);
     dns_script_end();
+    early_end();
     log_capture(NULL, NULL);
     clock_script_end();
 }

@@ -9,7 +9,9 @@
 #include "milter/base/clock.h"
 
 const char *const step_names[STEPS] = {
-    [STEP_CLOCK] = "clock", [STEP_ADVANCE] = "advance", [STEP_LOAD] = "load", [STEP_CONNECT] = "connect",
+    [STEP_CLOCK] = "clock", [STEP_ADVANCE] = "advance", [STEP_KARMA] = "karma", [STEP_RELEASE] = "release",
+    [STEP_CAPTURE] = "capture", [STEP_TALKS] = "talks", [STEP_LEAVES] = "leaves", [STEP_BLIND] = "blind",
+    [STEP_CLAMD] = "clamd", [STEP_SPAMD] = "spamd", [STEP_LOAD] = "load", [STEP_CONNECT] = "connect",
     [STEP_HELO] = "helo",   [STEP_EHLO] = "ehlo",       [STEP_TLS] = "tls",   [STEP_AUTH] = "auth",
     [STEP_MAIL] = "mail",   [STEP_RCPT] = "rcpt",       [STEP_DATA] = "data", [STEP_MESSAGE] = "message",
     [STEP_ABORT] = "abort", [STEP_CLOSE] = "close",     [STEP_UNKNOWN] = "unknown",
@@ -383,10 +385,93 @@ static bool read_message(struct reader *r, struct step *step, struct words *w)
     return true;
 }
 
+bool reader_duration(struct str word, int64_t *ms)
+{
+    static const struct { struct str unit; int64_t ms; } units[] = {
+        {{"ms", 2}, 1}, {{"s", 1}, 1000}, {{"m", 1}, 60000}, {{"h", 1}, 3600000}, {{"d", 1}, 86400000}};
+    size_t digits = 0;
+    long n;
+
+    while (digits < word.n && word.p[digits] >= '0' && word.p[digits] <= '9')
+        digits++;
+    for (size_t i = 0; i < sizeof units / sizeof units[0]; i++)
+        if (str_is(str_slice(word, digits, word.n), units[i].unit) && str_to_long(str_slice(word, 0, digits), &n)) {
+            *ms = n * units[i].ms;
+            return true;
+        }
+    return false;
+}
+
+/* memory_field - a word and its value, taken off *rest. */
+static bool memory_field(struct reader *r, struct str word, struct str *rest, struct memory *m)
+{
+    long *number = str_is(word, STR("nice")) ? &m->nice : str_is(word, STR("naughty")) ? &m->naughty
+                   : str_is(word, STR("connects")) ? &m->connects : NULL;
+    struct str value;
+    int64_t ms;
+
+    if (!reader_word(rest, &value))
+        return false;
+    if (number)
+        return str_to_long(value, number);
+    if (str_is(word, STR("reason"))) {
+        m->reason = reader_unquote(r->a, value);
+        return true;
+    }
+    if (!str_is(word, STR("boxed")))
+        return false;
+    m->boxed_s = 0;
+    if (str_is(value, STR("no")))
+        return true;
+    if (!reader_duration(value, &ms))
+        return false;
+    m->boxed_s = ms / 1000;
+    return true;
+}
+
+bool reader_memory(struct reader *r, const char *what, struct str rest, struct memory *m)
+{
+    struct str word;
+
+    *m = (struct memory){.nice = -1, .naughty = -1, .connects = -1, .boxed_s = -1};
+    if (!reader_word(&rest, &m->net))
+        return reader_fail(r, "%s: an address is expected", what);
+    if (str_is(str_trim(rest), STR("nothing"))) {
+        m->nothing = true;
+        return true;
+    }
+    while (reader_word(&rest, &word))
+        if (!memory_field(r, word, &rest, m))
+            return reader_fail(r, "%s: nice N, naughty N, connects N, boxed 1d, boxed no or reason TEXT is expected", what);
+    return true;
+}
+
+/* read_karma - `karma IP = N`, or `karma IP = nice N ...`: what is not said is nothing; `capture IP 1d`, `release IP`. */
+static bool read_karma(struct reader *r, struct step *step, struct str rest)
+{
+    size_t equals = str_find(rest, '=');
+    struct memory *m = &step->memory;
+    struct str net = str_trim(str_slice(rest, 0, equals)), value = str_trim(str_slice(rest, equals + 1, rest.n));
+    long n;
+
+    if (step->kind == STEP_KARMA && str_to_long(value, &n)) {
+        *m = (struct memory){.net = net, .nice = n > 0 ? n : 0, .naughty = n < 0 ? -n : 0};
+        return true;
+    }
+    if (step->kind == STEP_CAPTURE)
+        reader_word(&rest, &net), value = arena_printf(r->a, "boxed " STR_FMT, STR_ARG(str_trim(rest)));
+    if (!reader_memory(r, step_names[step->kind],
+                       arena_printf(r->a, STR_FMT " " STR_FMT, STR_ARG(net), STR_ARG(value)), m))
+        return false;
+    m->nice = m->nice < 0 ? 0 : m->nice;
+    m->naughty = m->naughty < 0 ? 0 : m->naughty;
+    m->connects = m->connects < 0 ? 0 : m->connects;
+    m->boxed_s = m->boxed_s < 0 ? 0 : m->boxed_s;
+    return true;
+}
+
 static bool read_time(struct reader *r, struct step *step, struct words *w)
 {
-    static const struct { const char *unit; long ms; } units[] = {
-        {"ms", 1}, {"s", 1000}, {"m", 60000}, {"h", 3600000}, {"d", 86400000}};
     char *end;
 
     if (w->count != 1)
@@ -403,12 +488,8 @@ static bool read_time(struct reader *r, struct step *step, struct words *w)
     default:
         break;
     }
-    step->ms = strtol(str_c(r->a, w->items[0]), &end, 10);
-    for (size_t i = 0; i < sizeof units / sizeof units[0]; i++)
-        if (strcmp(end, units[i].unit) == 0 && step->ms > 0) {
-            step->ms *= units[i].ms;
-            return true;
-        }
+    if (reader_duration(w->items[0], &step->ms) && step->ms > 0)
+        return true;
     return reader_fail(r, "advance: a duration like 500ms, 5s, 10m, 2h or 1d is expected");
 }
 
@@ -439,6 +520,12 @@ static bool read_step(struct reader *r, enum step_kind kind, struct str rest)
     step->args = w;
     if (kind == STEP_CLOCK || kind == STEP_ADVANCE || kind == STEP_LOAD)
         return read_time(r, step, &w);
+    if (kind == STEP_KARMA || kind == STEP_RELEASE || kind == STEP_CAPTURE)
+        return read_karma(r, step, rest);
+    if (kind == STEP_CLAMD || kind == STEP_SPAMD)
+        return reader_scanner(r, step, rest);
+    if (kind == STEP_TALKS || kind == STEP_LEAVES || kind == STEP_BLIND)
+        return reader_early(r, step, &w);
     if (!in_order(r, kind, w.count))
         return false;
     switch (kind) {
@@ -493,10 +580,8 @@ static bool read_line(struct reader *r)
         if (str_is(word, str_of(setups[i].name)))
             return begun ? reader_fail(r, "%s: only before the first connect", setups[i].name)
                          : setups[i].read(r, rest);
-    if (str_is(word, STR("karma")) && !begun)
-        return reader_fail(r, STR_FMT " is not yet known", STR_ARG(word));
     for (enum step_kind kind = 0; kind < STEPS; kind++)
-        if (str_is(word, str_of(step_names[kind])))
+        if (str_is(word, str_of(step_names[kind])) && (kind != STEP_KARMA || str_find(rest, '=') < rest.n))
             return read_step(r, kind, rest);
     for (enum check_kind kind = CHECK_REPLY; kind < CHECKS; kind++)
         if (str_is(word, str_of(check_names[kind])))

@@ -119,6 +119,7 @@ static void after_step(struct play *p, const struct step *step, const struct see
         break;
     case STEP_CLOSE:
         p->connected = false;
+        p->early.scripted = false;
         break;
     default:
         break;
@@ -291,6 +292,18 @@ static void check_line_findings(struct judge *j, const struct step *step, struct
           arena_printf(a, "expected: " STR_FMT "\nseen:     " STR_FMT, STR_ARG(buf_str(&b)), STR_ARG(found)));
 }
 
+static void check_learned(struct judge *j, const struct step *step)
+{
+    struct str seen;
+
+    for (const struct check *c = step->checks; (c = next_check(c, CHECK_LEARNED)); c = c->next) {
+        bool ok = karma_learned(&j->play, &c->memory, &seen);
+
+        point(j, c->line, "learned", ok,
+              arena_printf(j->play.arena, "expected: " STR_FMT "\nseen:     " STR_FMT, STR_ARG(c->text), STR_ARG(seen)));
+    }
+}
+
 static void check_edits(struct judge *j, const struct step *step, const struct seen *seen)
 {
     const struct check *c = next_check(step->checks, CHECK_EDIT);
@@ -408,9 +421,15 @@ static const char *impossible(const struct play *p, enum step_kind kind)
     return NULL;
 }
 
-static void world_step(struct play *p, const struct step *step)
+static bool world_step(struct play *p, const struct step *step, struct str *error)
 {
-    if (step->kind == STEP_CLOCK) {
+    if (step->kind == STEP_KARMA || step->kind == STEP_RELEASE || step->kind == STEP_CAPTURE) {
+        return karma_world_step(p, step, error);
+    } else if (step->kind == STEP_CLAMD || step->kind == STEP_SPAMD) {
+        return scanners_step(p, step, error);
+    } else if (step->kind == STEP_TALKS || step->kind == STEP_LEAVES || step->kind == STEP_BLIND) {
+        p->early = step->early;
+    } else if (step->kind == STEP_CLOCK) {
         p->wall_ms = step->ms;
     } else if (step->kind == STEP_ADVANCE) {
         p->wall_ms += step->ms;
@@ -418,6 +437,7 @@ static void world_step(struct play *p, const struct step *step)
     } else {
         p->load = step->load;
     }
+    return true;
 }
 
 /* before_connect - nothing of an earlier connection may shine through. */
@@ -459,9 +479,9 @@ static bool play_step(struct judge *j, const struct step *step)
     unsigned due;
 
     buf_addf(&p->transcript, "%4u " STR_FMT "\n", step->line, STR_ARG(step->written));
-    if (step->kind <= STEP_LOAD)
-        world_step(p, step);
-    else if (step->kind == STEP_CONNECT)
+    if (step->kind <= STEP_LOAD && !world_step(p, step, &seen.error))
+        return point(j, step->line, step_names[step->kind], false, seen.error);
+    if (step->kind == STEP_CONNECT)
         before_connect(j);
     else if (step->kind == STEP_TLS)
         p->tls = step->args.items[0];
@@ -487,6 +507,7 @@ static bool play_step(struct judge *j, const struct step *step)
     check_edits(j, step, &seen);
     check_logs(j, step, &seen, due);
     check_karma(j, step, &seen);
+    check_learned(j, step);
     check_asked(j, step, &seen);
     after_step(p, step, &seen);
     return true;
@@ -552,10 +573,14 @@ static bool begin(struct judge *j, struct str *error)
     }
     clock_parse_rfc3339(DEFAULT_CLOCK, &p->wall_ms);
     for (const struct step *s = j->scn->steps; s && s->kind <= STEP_LOAD; s = s->next)
-        world_step(p, s);
+        if (!world_step(p, s, error))
+            return false;
     p->passed_ms = 0;
+    if (!scanners_begin(p, j->driver->bit != DRIVER_INPROCESS, error))
+        return false;
     if (j->driver->begin(p, config, error))
         return true;
+    scanners_end();
     play_note(p, "the configuration:\n" STR_FMT, STR_ARG(config));
     return false;
 }
@@ -578,6 +603,7 @@ bool play_run(struct tap *tap, const struct scenario *scn, const struct driver *
         while (step && play_step(&j, step))
             step = step->next;
         driver->end(p);
+        scanners_end();
     } else {
         point(&j, scn->config_line, "begin", false, error);
     }

@@ -93,9 +93,40 @@ static bool has_value(struct arena *a, const struct headers *h, struct str name,
     return false;
 }
 
+/* unfolded - the escaped value as has_value() compares it: without the ends of its lines. */
+static struct str unfolded(struct arena *a, struct str value)
+{
+    struct buf b = buf_in(a);
+
+    buf_add(&b, STR_NONE);
+    for (size_t i = 0; i < value.n; i++) {
+        if (str_starts(str_slice(value, i, value.n), STR("\\x0a")))
+            i += 3;
+        else
+            buf_addc(&b, value.p[i]);
+    }
+    return buf_str(&b);
+}
+
+/* listed_additions - of that name, in the checks of the step: a deleted field may be followed by one of ours. */
+static size_t listed_additions(const struct step *step, struct str name)
+{
+    size_t n = 0;
+
+    for (const struct check *c = step->checks; c; c = c->next) {
+        struct str rest = c->kind == CHECK_EDIT ? c->edit : STR_NONE, verb = STR_NONE;
+
+        str_token(&rest, &verb);
+        rest = str_trim(rest);
+        n += (str_is(verb, STR("add-header")) || str_is(verb, STR("insert-header"))) &&
+             str_is_nocase(str_slice(rest, 0, str_find(rest, ':')), name);
+    }
+    return n;
+}
+
 /* confirmed - whether the edit, in edit_text()'s words, is to be seen; what it then does to the counts is added up. */
-static bool confirmed(struct arena *a, const struct queued *q, const struct headers *sent, struct str edit,
-                      long *fields, long *rcpts)
+static bool confirmed(struct arena *a, const struct queued *q, const struct headers *sent, const struct step *step,
+                      struct str edit, long *fields, long *rcpts)
 {
     struct str rest = edit, verb, name, value;
     long index = 0;
@@ -122,9 +153,9 @@ static bool confirmed(struct arena *a, const struct queued *q, const struct head
     }
     colon = str_find(rest, ':');
     name = str_slice(rest, 0, colon);
-    value = str_trim(str_slice(rest, colon + 1, rest.n));
+    value = unfolded(a, str_trim(str_slice(rest, colon + 1, rest.n)));
     if (str_is(verb, STR("delete-header"))) {
-        there = header_count(&q->headers, name) < header_count(sent, name);
+        there = header_count(&q->headers, name) < header_count(sent, name) + listed_additions(step, name);
         *fields -= there;
         return there;
     }
@@ -148,7 +179,7 @@ void queue_edits(struct play *p, const struct step *step, struct str id, unsigne
         if (c->kind != CHECK_EDIT || !c->edit.n)
             continue;
         seen->edits = arena_grow(p->arena, seen->edits, seen->edit_count, sizeof *seen->edits);
-        seen->edits[seen->edit_count++] = confirmed(p->arena, &q, &sent, c->edit, &fields, &all)
+        seen->edits[seen->edit_count++] = confirmed(p->arena, &q, &sent, step, c->edit, &fields, &all)
                                               ? c->edit
                                               : STR("that is not to be seen in the queued message");
     }

@@ -29,6 +29,16 @@ struct str reader_unquote(struct arena *a, struct str s); /* without its quotes,
 bool reader_dns(struct reader *r, struct str rest);
 bool reader_question(struct reader *r, struct str rest, struct str *question);
 
+/* reader_duration - 500ms, 5s, 10m, 2h or 1d; false without a word. reader_memory - `IP [nice N] ...`, see the README. */
+bool reader_duration(struct str word, int64_t *ms);
+bool reader_memory(struct reader *r, const char *what, struct str rest, struct memory *m);
+
+/* reader_early - `talks 300ms`, `talks at data`, `leaves 300ms`, `blind`. */
+bool reader_early(struct reader *r, struct step *step, const struct words *w);
+
+/* reader_scanner - `clamd = OK`, `spamd = 7.3/5.0 TEST`, ...: see the README. */
+bool reader_scanner(struct reader *r, struct step *step, struct str rest);
+
 /* reader_check - one check of the last step. */
 bool reader_check(struct reader *r, enum check_kind kind, struct str rest);
 

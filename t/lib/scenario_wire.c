@@ -13,6 +13,7 @@
 
 #define CHUNK 65535
 #define MACROS_MOST 16
+#define LEADING_BLANK 0x100000U /* SMFIP_HDR_LEADSPC */
 
 struct wire_driver {
     struct play *play;
@@ -145,7 +146,12 @@ static void data(struct wire_driver *wd, struct seen *seen)
 static struct str edit_seen(struct wire_driver *wd, const struct wire_edit *from)
 {
     struct str name = str_of(from->name), value = str_of(from->value);
-    struct edit edit = {.name = name, .value = value, .index = (int)from->index};
+    struct edit edit = {.name = name, .index = (int)from->index};
+
+    /* The blank behind the colon is the filter's to send when it was negotiated so, and no part of the value. */
+    if ((wd->wire.protocol & LEADING_BLANK) && str_starts(value, STR(" ")))
+        value = str_slice(value, 1, value.n);
+    edit.value = value;
 
     switch (from->command) {
     case 'h':

@@ -67,6 +67,10 @@ void services_reload(const struct config *config)
     (void)config;
 }
 
+void services_stop(void)
+{
+}
+
 void callbacks_use(struct config *config)
 {
     in_use = config_ref(config);
