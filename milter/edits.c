@@ -1,4 +1,6 @@
 /* edits.c - the queue of changes, and the one order in which they are safe. */
+#include <stdlib.h>
+
 #include "edits.h"
 
 static struct edit *edit_new(struct arena *a, struct edits *e, enum edit_kind kind)
@@ -72,24 +74,36 @@ static bool apply_kind(const struct edits *e, enum edit_kind kind, const struct 
     return true;
 }
 
+static int by_index_down(const void *a, const void *b)
+{
+    int x = (*(const struct edit *const *)a)->index, y = (*(const struct edit *const *)b)->index;
+
+    return (x < y) - (x > y);
+}
+
 /* A deletion moves the later fields of its name up, so the highest index goes first. */
 static bool apply_deletions(const struct edits *e, const struct edit_target *target)
 {
-    int below = 0;
+    const struct edit **list;
+    struct arena *a;
+    size_t count = 0;
+    bool ok = true;
 
-    for (;;) {
-        int highest = 0;
-
-        for (const struct edit *edit = e->first; edit; edit = edit->next)
-            if (edit->kind == EDIT_DELETE_HEADER && edit->index > highest && (below == 0 || edit->index < below))
-                highest = edit->index;
-        if (highest == 0)
-            return true;
-        for (const struct edit *edit = e->first; edit; edit = edit->next)
-            if (edit->kind == EDIT_DELETE_HEADER && edit->index == highest && !target->apply(target->ctx, edit))
-                return false;
-        below = highest;
-    }
+    for (const struct edit *edit = e->first; edit; edit = edit->next)
+        count += edit->kind == EDIT_DELETE_HEADER;
+    if (count == 0)
+        return true;
+    a = arena_new(0);
+    list = arena_array(a, count, sizeof *list);
+    count = 0;
+    for (const struct edit *edit = e->first; edit; edit = edit->next)
+        if (edit->kind == EDIT_DELETE_HEADER)
+            list[count++] = edit;
+    qsort(list, count, sizeof *list, by_index_down);
+    for (size_t i = 0; i < count && ok; i++)
+        ok = target->apply(target->ctx, list[i]);
+    arena_free(&a);
+    return ok;
 }
 
 bool edits_apply(const struct edits *e, const struct edit_target *target)

@@ -40,6 +40,7 @@ void dmarc_note(const struct message *m, const struct dmarc_evaluation *e, const
 {
     const struct auth_results *results = m->auth;
     const struct dmarc_record *r = e->record;
+    const struct spf_result *spf;
     struct dmarc_row row = {
         .at = clock_wall_ms() / 1000,
         .source = m->session->peer.ip,
@@ -71,7 +72,8 @@ void dmarc_note(const struct message *m, const struct dmarc_evaluation *e, const
     row.override = results->dmarc.override;
     row.dkim = results->dkim;
     row.dkim_count = results->dkim_count;
-    row.spf = results->spf_from.result;
-    row.spf_domain = results->spf_from.checked ? results->spf_from.domain : STR_NONE;
+    spf = results->spf_from.checked ? &results->spf_from : &results->spf_helo; /* a bounce has no other */
+    row.spf = spf->result;
+    row.spf_domain = spf->checked ? spf->domain : STR_NONE;
     dmarc_record_add(&row);
 }
