@@ -138,6 +138,7 @@ static unsigned long steps_for(const struct config *config, unsigned long offere
      * read its CONNECT, and would have no line in the log. */
     if (!may_refuse(config, AT_DATA))
         flags |= SMFIP_NR_DATA;
+    /* NR_BODY: libmilter then loses the end of a message whose last chunk comes in the same frame. Postfix sends it apart. */
     flags |= SMFIP_NR_HDR | SMFIP_NR_EOH | SMFIP_NR_BODY;
     flags |= SMFIP_HDR_LEADSPC; /* signatures are made of it, too */
     flags &= offered;

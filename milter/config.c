@@ -445,7 +445,7 @@ static struct config *build(struct arena *a, struct str path, struct conf_entry 
         const struct profile *p = k < config->profile_count ? &config->profiles[k] : config->fallback;
 
         for (size_t i = 0; i < p->count; i++) {
-            config->wants_body |= p->instances[i].policy->wants_body;
+            config->wants_body |= p->instances[i].policy->wants_body && !policy_idle(&p->instances[i], AT_MESSAGE);
             config->edits |= p->instances[i].policy->edits && !policy_idle(&p->instances[i], AT_MESSAGE);
         }
     }

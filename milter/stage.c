@@ -50,13 +50,13 @@ static void note_reason(struct session *s, const char *policy)
 /* weigh_on - rule 2. */
 static void weigh_on(struct session *s, const struct instance *in, const struct finding *f, bool of_connection)
 {
+    long weight = f->result == BAD ? in->common.karma : f->result == UNSURE ? 0 : f->karma;
+
     if (f->again)
         return;
-    s->karma += f->result == BAD ? in->common.karma : f->result == UNSURE ? 0 : f->karma;
-    if (f->result != BAD)
-        return;
-    s->conduct.bad += of_connection;
-    if (in->common.karma < 0)
+    s->karma += weight;
+    s->conduct.bad += of_connection && f->result == BAD;
+    if (weight < 0)
         note_reason(s, in->policy->name);
 }
 

@@ -173,7 +173,7 @@ static bool client_message(struct client *c, long number)
     if (!goes_on(wire_eoh(w)))
         return false;
     send_macros(w, 'E', id);
-    return goes_on(wire_eom_with(w, body, sizeof body));
+    return goes_on(wire_body(w, body, sizeof body)) && goes_on(wire_eom(w));
 }
 
 /* client_quit - as Postfix's smtpd ends a session: ABORT and QUIT in one go. */

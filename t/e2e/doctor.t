@@ -240,7 +240,7 @@ def the_services(tap, p):
         p.set("-e", f"smtpd_milters={before} {ours}")
         p.one(f"{before} before us", "problem", "order", before, "comes before", service=ALL, mended_by_remedy=False)
     p.set("-e", f"smtpd_milters={ours} inet:localhost:8891")
-    p.one("a signer after us", "warning", "order", "opendkim", "comes after", service=ALL, mended_by_remedy=False)
+    p.one("a signer after us", "problem", "order", "opendkim", "comes after", service=ALL)
     p.set("-e", f"smtpd_milters={ours} unix:/run/clamav/clamav-milter.ctl")
     p.one("an editor after us", "warning", "order", "clamav", "edits", service=ALL, mended_by_remedy=False)
     p.set("-e", f"smtpd_milters={ours} unix:/run/x")

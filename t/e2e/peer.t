@@ -23,12 +23,14 @@ LOST_KB = 2 * 1024     # and what all of them may add when they come a second ti
 MAY_END = "odd-macros"  # libmilter itself may crash here: then the supervisor has another child serve
 # The built-in profiles, DNS and all, but nobody answers: what a stranger's bytes do to the questions counts here.
 CONFIG = """listen = "unix:%s"
+state_dir = "%s"
 log { to = stderr }
 dns {
     servers = {"127.0.0.1:%d"}
     timeout = 100ms
 }
 loadcheck { max_load = 10000 }
+earlytalker { enabled = no }
 """
 
 
@@ -82,7 +84,7 @@ class Peer:
         self.socket = directory.file("m.sock")
         self.log = directory.file("log")
         self.deaf = deaf_port()
-        config = directory.write("sme-milter.conf", CONFIG % (self.socket, self.deaf.getsockname()[1]))
+        config = directory.write("sme-milter.conf", CONFIG % (self.socket, directory.path, self.deaf.getsockname()[1]))
         with open(self.log, "wb") as log:
             self.daemon = processes.start([DAEMON, "-c", config], stdout=log, stderr=log)
 

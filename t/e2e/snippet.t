@@ -150,7 +150,7 @@ def three_services(tap, box):
 def what_is_there_already(tap):
     """Other names, postscreen, other filters, old options: used or dropped as the comments say."""
     with Sandbox() as box:
-        box.write("smtpd_milters = inet:localhost:8891, unix:/run/mine.sock\n")
+        box.write("smtpd_milters = inet:localhost:18891, unix:/run/mine.sock\n")
         postconf(box.conf, "-M", "smtps/inet=smtps inet n - y - - smtpd -o smtpd_milters=")
         postconf(box.conf, "-M", "smtp/inet=smtp inet n - y - 1 postscreen")
         postconf(box.conf, "-M", "smtpd/pass=smtpd pass - - y - - smtpd")
@@ -161,10 +161,10 @@ def what_is_there_already(tap):
         tap.same(box.option("smtps/inet/milter_macro_daemon_name"), "submissions", "smtps is used for port 465")
         tap.same(postconf(box.conf, "-M", "submissions/inet").stdout, "", "and no second service for that port")
         tap.hasnt(postconf(box.conf, "-P").stdout, "smtpd_milters", "an old override of smtpd_milters is gone")
-        tap.same(box.value("smtpd_milters"), "unix:/run/sme-milter/milter.sock,inet:localhost:8891,unix:/run/mine.sock",
+        tap.same(box.value("smtpd_milters"), "unix:/run/sme-milter/milter.sock,inet:localhost:18891,unix:/run/mine.sock",
                  "filters whose work nobody took over stay, behind ours")
         tap.has(re.sub(r"\n# ", " ", printed.stdout),
-                "Until now smtpd_milters was: inet:localhost:8891, unix:/run/mine.sock",
+                "Until now smtpd_milters was: inet:localhost:18891, unix:/run/mine.sock",
                 "and the comment tells what it was")
         once = box.files()
         box.apply(box.snippet().stdout)

@@ -133,7 +133,7 @@ bool headers(struct wire *w)
 bool normal_message(struct wire *w)
 {
     return mail(w) && rcpt(w) && alive(note(w, wire_data(w))) && headers(w) && alive(note(w, wire_eoh(w)))
-           && alive(note(w, wire_eom_with(w, "hello\r\n", 7)));
+           && alive(note(w, wire_body(w, "hello\r\n", 7))) && alive(note(w, wire_eom(w)));
 }
 
 /* frame - any frame, without waiting for an answer. */

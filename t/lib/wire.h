@@ -65,7 +65,8 @@ int wire_header(struct wire *w, const char *name, const char *value);
 int wire_eoh(struct wire *w);
 int wire_body(struct wire *w, const void *bytes, size_t n); /* cut into chunks of at most 65535 */
 int wire_eom(struct wire *w);         /* collects edits until the verdict */
-int wire_eom_with(struct wire *w, const void *bytes, size_t n); /* the body's last chunk in it, as Postfix sends it */
+int wire_eom_with(struct wire *w, const void *bytes, size_t n); /* the body's last chunk in it; Postfix never does that, and
+    libmilter does not call xxfi_eom then, when xxfi_body gives no answer (SMFIP_NR_BODY) */
 int wire_abort(struct wire *w);       /* never answered: WIRE_NONE, or WIRE_CLOSED */
 int wire_unknown(struct wire *w, const char *verb);
 
