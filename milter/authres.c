@@ -3,6 +3,7 @@
 #include "auth/results.h"
 #include "config.h"
 #include "edits.h"
+#include "mail/domain.h"
 #include "message.h"
 #include "profile.h"
 #include "session.h"
@@ -127,15 +128,62 @@ static struct str without_dot(struct str s)
     return s.n && s.p[s.n - 1] == '.' ? str_slice(s, 0, s.n - 1) : s;
 }
 
+/* plain - without bytes above ASCII, many of which nobody sees, and without empty labels. */
+static struct str plain(struct arena *a, struct str s)
+{
+    char *out = arena_alloc(a, s.n + 1);
+    size_t n = 0;
+
+    for (size_t i = 0; i < s.n; i++)
+        if ((unsigned char)s.p[i] < 0x80 && (s.p[i] != '.' || (n > 0 && out[n - 1] != '.')))
+            out[n++] = s.p[i];
+    out[n] = '\0';
+    return without_dot((struct str){out, n});
+}
+
+/* with_dots - what IDNA takes for a dot between labels is one (UTS 46, 2.3): U+3002, U+FF0E, U+FF61. */
+static struct str with_dots(struct arena *a, struct str s)
+{
+    static const char *const dots[] = {"\xe3\x80\x82", "\xef\xbc\x8e", "\xef\xbd\xa1"};
+    struct buf b = buf_in(a);
+
+    while (s.n) {
+        size_t k = 0;
+
+        while (k < 3 && !str_starts(s, str_of(dots[k])))
+            k++;
+        buf_addc(&b, k < 3 ? '.' : s.p[0]);
+        s = str_slice(s, k < 3 ? 3 : 1, s.n);
+    }
+    return buf_str(&b);
+}
+
+/* is_name - said is our name, or a reader could take it for that. */
+static bool is_name(struct arena *a, struct str said, struct str id)
+{
+    struct str ascii;
+
+    if (str_is_nocase(without_dot(said), id) || str_is_nocase(plain(a, said), plain(a, id)))
+        return true;
+    said = with_dots(a, said);
+    return str_is_nocase(plain(a, said), plain(a, id)) ||
+           (domain_to_ascii(a, said, &ascii) && str_is_nocase(ascii, id));
+}
+
 bool authres_claims(struct arena *a, struct str value, struct str id)
 {
-    struct str said;
+    struct str said, shown, hidden;
 
     id = without_dot(id);
+    if (id.n == 0)
+        return false;
     if (read_head(a, value, &said))
-        return id.n > 0 && str_is_nocase(without_dot(said), id);
+        return is_name(a, said, id);
     id = str_lower(a, id);
-    return contains(bare(a, value, true), id) || contains(bare(a, value, false), id);
+    shown = bare(a, with_dots(a, value), true);
+    hidden = bare(a, with_dots(a, value), false);
+    return contains(shown, id) || contains(hidden, id) || contains(plain(a, shown), id) ||
+           contains(plain(a, hidden), id);
 }
 
 /* split_results - take the part up to the next semicolon outside of comments and quotes, without its comments. */
@@ -389,17 +437,22 @@ struct str authres_text(struct arena *a, const struct message *m, struct str id)
 
 /* ---- the edits ---- */
 
-static void delete_forged(struct message *m, struct str id)
+bool authres_remove(struct message *m, const struct config *config)
 {
+    unsigned forged = 0;
     int index = 0;
 
     for (const struct header *field = m->headers.first; field; field = field->next) {
         if (!str_is_nocase(str_trim(field->name), FIELD))
             continue;
         index++;
-        if (authres_claims(m->arena, field->value, id))
-            edit_delete_header(m->arena, m->edits, FIELD, index);
+        if (!authres_claims(m->arena, field->value, config->global.hostname))
+            continue;
+        if (++forged > AUTHRES_FORGED_MOST)
+            return false;
+        edit_delete_header(m->arena, m->edits, FIELD, index);
     }
+    return true;
 }
 
 /* verifies - the profile has a policy whose results belong here. */
@@ -425,7 +478,6 @@ void authres_finish(struct message *m, const struct config *config)
     const struct session *s = m->session;
     struct str id = config->global.hostname;
 
-    delete_forged(m, id);
     if (is_checked(m->auth) || (!s->is_local && s->auth.n == 0 && verifies(s->profile)))
         edit_insert_header(m->arena, m->edits, FIELD, authres_text(m->arena, m, id));
 }

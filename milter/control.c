@@ -20,12 +20,22 @@
 #include "db/karma_store.h"
 
 #define PATIENCE_MS 1000
+#define LOOK_MS 3000  /* between looks at the name of the socket */
 #define FLUSH_MS 1000 /* for what was learned up to now to be in the file that the caller reads */
 
 static struct {
-    int fd;
+    pthread_mutex_t lock; /* of stop and caller */
+    pthread_t thread;
+    bool running, stop;
+    int caller;       /* -1: none */
+    int bell[2];      /* a pipe: its end wakes the thread */
+    int fd;           /* -1: it does not listen now */
+    char *state_dir;
+    dev_t dev;        /* of the socket's name, as it was made */
+    ino_t ino;
+    bool complained;
     int64_t began_ms; /* wall clock */
-} control = {.fd = -1};
+} control = {.lock = PTHREAD_MUTEX_INITIALIZER, .caller = -1, .bell = {-1, -1}, .fd = -1};
 
 /* ---- answers ---- */
 
@@ -120,63 +130,196 @@ static void serve_caller(int fd)
     arena_free(&a);
 }
 
-static void *control_main(void *unused)
+/* begin_caller - remember whom to hang up on at the end; false: that has come. */
+static bool begin_caller(int fd)
 {
-    (void)unused;
-    for (;;) {
-        int fd = accept4(control.fd, NULL, NULL, SOCK_CLOEXEC);
+    bool stop;
 
-        if (fd >= 0) {
-            serve_caller(fd);
-            close(fd);
-        } else if (errno == EMFILE || errno == ENFILE || errno == ENOMEM || errno == ENOBUFS) {
-            poll(NULL, 0, PATIENCE_MS); /* the caller waits, or gives up */
-        }
-    }
-    return NULL;
+    pthread_mutex_lock(&control.lock);
+    stop = control.stop;
+    control.caller = stop ? -1 : fd;
+    pthread_mutex_unlock(&control.lock);
+    return !stop;
 }
 
-/* open_socket - by way of the directory's descriptor: its path may be longer than an address can be. */
-static int open_socket(struct arena *a, struct str state_dir)
+static void take_caller(void)
 {
-    int dir = open(str_c(a, state_dir), O_PATH | O_DIRECTORY | O_CLOEXEC), fd = -1;
-    struct sockaddr_un un = {.sun_family = AF_UNIX};
-    mode_t mask;
+    int fd = accept4(control.fd, NULL, NULL, SOCK_CLOEXEC);
 
-    if (dir < 0)
-        return -1;
-    snprintf(un.sun_path, sizeof un.sun_path, "/proc/self/fd/%d/" CONTROL_SOCKET, dir);
-    unlink(un.sun_path);
-    mask = umask(0117);
-    fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    if (fd >= 0 && (bind(fd, (struct sockaddr *)&un, sizeof un) != 0 || listen(fd, 16) != 0)) {
-        int error = errno;
-
+    if (fd >= 0) {
+        if (begin_caller(fd))
+            serve_caller(fd);
+        begin_caller(-1);
         close(fd);
-        fd = -1;
-        errno = error;
+    } else if (errno == EMFILE || errno == ENFILE || errno == ENOMEM || errno == ENOBUFS) {
+        poll(NULL, 0, PATIENCE_MS); /* the caller waits, or gives up */
     }
-    umask(mask);
-    close(dir);
-    return fd;
+}
+
+/* ---- its name ---- */
+
+/* name_of - the address by way of the directory's descriptor, to be closed: its path may be longer than an address can
+ * be. Or -1 and errno. */
+static int name_of(struct sockaddr_un *un)
+{
+    int dir = open(control.state_dir, O_PATH | O_DIRECTORY | O_CLOEXEC);
+
+    *un = (struct sockaddr_un){.sun_family = AF_UNIX};
+    if (dir >= 0)
+        snprintf(un->sun_path, sizeof un->sun_path, "/proc/self/fd/%d/" CONTROL_SOCKET, dir);
+    return dir;
+}
+
+/* is_ours - that the name leads to the socket that this process listens on. */
+static bool is_ours(const struct sockaddr_un *un)
+{
+    struct stat st;
+
+    return control.fd >= 0 && lstat(un->sun_path, &st) == 0 && st.st_dev == control.dev && st.st_ino == control.ino;
+}
+
+/* is_served - by anybody: while a process is being replaced there are two, and the older one leaves the name alone. */
+static bool is_served(const struct sockaddr_un *un)
+{
+    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    bool served = fd >= 0 && (connect(fd, (const struct sockaddr *)un, sizeof *un) == 0 || errno == EAGAIN);
+
+    if (fd >= 0)
+        close(fd);
+    return served;
+}
+
+/* listen_there - 0 or errno; what had the name loses it. */
+static int listen_there(const struct sockaddr_un *un)
+{
+    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0), error = 0;
+    struct stat st;
+
+    if (fd < 0)
+        return errno;
+    unlink(un->sun_path);
+    if (bind(fd, (const struct sockaddr *)un, sizeof *un) != 0 || chmod(un->sun_path, 0660) != 0
+        || lstat(un->sun_path, &st) != 0 || listen(fd, 16) != 0)
+        error = errno;
+    if (error) {
+        close(fd);
+        return error;
+    }
+    if (control.fd >= 0)
+        close(control.fd);
+    control.fd = fd;
+    control.dev = st.st_dev;
+    control.ino = st.st_ino;
+    return 0;
+}
+
+static void complain(int error)
+{
+    struct arena *a = arena_new(0);
+    struct str name = str_escaped(a, str_of(control.state_dir));
+
+    if (error && !control.complained)
+        log_error("cannot listen on " STR_FMT "/" CONTROL_SOCKET ": %s; sme-milterctl cannot talk to the daemon, tried"
+                  " again every few seconds", STR_ARG(name), strerrordesc_np(error));
+    else if (!error && control.complained)
+        log_info("listening on " STR_FMT "/" CONTROL_SOCKET " again", STR_ARG(name));
+    control.complained = error != 0;
+    arena_free(&a);
+}
+
+/* look_for_name - the directory may come later, or be another one now, and anybody may remove what is in it. */
+static void look_for_name(bool first)
+{
+    struct sockaddr_un un;
+    int dir = name_of(&un), error = dir < 0 ? errno : 0;
+
+    if (dir >= 0 && !is_ours(&un) && (first || !is_served(&un)))
+        error = listen_there(&un);
+    if (dir >= 0)
+        close(dir);
+    complain(error);
+}
+
+/* ---- the thread ---- */
+
+static void *control_main(void *unused)
+{
+    int64_t look = clock_ms() + LOOK_MS;
+
+    (void)unused;
+    for (;;) {
+        struct pollfd p[2] = {{.fd = control.bell[0]}, {.fd = control.fd, .events = POLLIN}};
+        int64_t left = look - clock_ms();
+
+        poll(p, 2, left > LOOK_MS ? LOOK_MS : left > 0 ? (int)left : 0);
+        if (p[0].revents)
+            return NULL;
+        if (p[1].revents)
+            take_caller();
+        left = look - clock_ms();
+        if (left <= 0 || left > LOOK_MS) {
+            look_for_name(false);
+            look = clock_ms() + LOOK_MS;
+        }
+    }
 }
 
 void control_start(struct str state_dir)
 {
-    struct arena *a = arena_new(0);
-    pthread_t thread;
-    int error = 0;
+    int error;
 
     control.began_ms = clock_wall_ms();
-    control.fd = open_socket(a, state_dir);
-    if (control.fd < 0)
-        error = errno;
-    else
-        error = pthread_create(&thread, NULL, control_main, NULL);
-    if (error == 0)
-        pthread_detach(thread);
-    else
-        log_error("cannot listen on " STR_FMT "/" CONTROL_SOCKET ": %s; sme-milterctl cannot talk to the daemon",
-                  STR_ARG(str_escaped(a, state_dir)), strerror(error));
-    arena_free(&a);
+    control.state_dir = strndup(state_dir.p, state_dir.n);
+    control.stop = false;
+    if (!control.state_dir)
+        log_panic("out of memory for the control socket");
+    error = pipe2(control.bell, O_CLOEXEC) == 0 ? 0 : errno;
+    if (!error) {
+        look_for_name(true);
+        error = pthread_create(&control.thread, NULL, control_main, NULL);
+    }
+    control.running = error == 0;
+    if (error)
+        complain(error);
+}
+
+/* forget_name - unless it is somebody else's by now. */
+static void forget_name(void)
+{
+    struct sockaddr_un un;
+    int dir = name_of(&un);
+
+    if (dir < 0)
+        return;
+    if (is_ours(&un))
+        unlink(un.sun_path);
+    close(dir);
+}
+
+static void close_it(int *fd)
+{
+    if (*fd >= 0)
+        close(*fd);
+    *fd = -1;
+}
+
+void control_stop(void)
+{
+    if (control.running) {
+        pthread_mutex_lock(&control.lock);
+        control.stop = true;
+        if (control.caller >= 0)
+            shutdown(control.caller, SHUT_RDWR);
+        pthread_mutex_unlock(&control.lock);
+        close_it(&control.bell[1]);
+        pthread_join(control.thread, NULL);
+    }
+    if (control.state_dir)
+        forget_name();
+    control.running = false;
+    close_it(&control.fd);
+    close_it(&control.bell[0]);
+    close_it(&control.bell[1]);
+    free(control.state_dir);
+    control.state_dir = NULL;
 }

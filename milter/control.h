@@ -8,8 +8,14 @@
 #define CONTROL_SOCKET "control" /* in state_dir */
 #define CONTROL_LINE_MOST 4096
 
-/* control_start - listen, on a thread of its own. What cannot be opened is logged; mail flows without it. */
+/* control_start - listen, on a thread of its own. Where that is not possible, and where the name is gone or no longer
+ * ours, it is tried again every few seconds, and logged; mail flows without it. A process that begins takes the name over
+ * from one that drains. */
 void control_start(struct str state_dir);
+
+/* control_stop - for the end of a drained process, before the stores end: nobody is answered any more, and the name is
+ * removed, unless another process has taken it over. */
+void control_stop(void);
 
 /* control_answer - what the daemon says to a line, without its end. For control.c and its test. */
 struct str control_answer(struct arena *a, struct str line);

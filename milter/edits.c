@@ -74,32 +74,71 @@ static bool apply_kind(const struct edits *e, enum edit_kind kind, const struct 
     return true;
 }
 
+static int compare_nocase(struct str x, struct str y)
+{
+    size_t n = x.n < y.n ? x.n : y.n;
+
+    for (size_t i = 0; i < n; i++) {
+        int p = (unsigned char)x.p[i], q = (unsigned char)y.p[i];
+
+        p += p >= 'A' && p <= 'Z' ? 'a' - 'A' : 0;
+        q += q >= 'A' && q <= 'Z' ? 'a' - 'A' : 0;
+        if (p != q)
+            return p - q;
+    }
+    return (x.n > y.n) - (x.n < y.n);
+}
+
+static int by_name(const void *a, const void *b)
+{
+    return compare_nocase((*(const struct edit *const *)a)->name, (*(const struct edit *const *)b)->name);
+}
+
 static int by_index_down(const void *a, const void *b)
 {
     int x = (*(const struct edit *const *)a)->index, y = (*(const struct edit *const *)b)->index;
 
-    return (x < y) - (x > y);
+    return x == y ? by_name(a, b) : (x < y) - (x > y);
+}
+
+static int by_name_up(const void *a, const void *b)
+{
+    int order = by_name(a, b);
+
+    return order ? order : by_index_down(b, a);
+}
+
+/* deletions - sorted; two that name the same field are one. */
+static const struct edit **deletions(struct arena *a, const struct edits *e,
+                                     int (*order)(const void *, const void *), size_t *count)
+{
+    const struct edit **list;
+    size_t n = 0;
+
+    for (const struct edit *edit = e->first; edit; edit = edit->next)
+        n += edit->kind == EDIT_DELETE_HEADER;
+    list = arena_array(a, n + 1, sizeof *list);
+    n = 0;
+    for (const struct edit *edit = e->first; edit; edit = edit->next)
+        if (edit->kind == EDIT_DELETE_HEADER)
+            list[n++] = edit;
+    qsort(list, n, sizeof *list, order);
+    *count = 0;
+    for (size_t i = 0; i < n; i++)
+        if (*count == 0 || order(&list[*count - 1], &list[i]) != 0)
+            list[(*count)++] = list[i];
+    return list;
 }
 
 /* A deletion moves the later fields of its name up, so the highest index goes first. */
 static bool apply_deletions(const struct edits *e, const struct edit_target *target)
 {
+    struct arena *a = arena_new(0);
     const struct edit **list;
-    struct arena *a;
-    size_t count = 0;
     bool ok = true;
+    size_t count;
 
-    for (const struct edit *edit = e->first; edit; edit = edit->next)
-        count += edit->kind == EDIT_DELETE_HEADER;
-    if (count == 0)
-        return true;
-    a = arena_new(0);
-    list = arena_array(a, count, sizeof *list);
-    count = 0;
-    for (const struct edit *edit = e->first; edit; edit = edit->next)
-        if (edit->kind == EDIT_DELETE_HEADER)
-            list[count++] = edit;
-    qsort(list, count, sizeof *list, by_index_down);
+    list = deletions(a, e, by_index_down, &count);
     for (size_t i = 0; i < count && ok; i++)
         ok = target->apply(target->ctx, list[i]);
     arena_free(&a);
@@ -175,15 +214,6 @@ static bool view_apply(void *ctx, const struct edit *edit)
         at = view_find(h, edit);
         set_value(v->a, at ? *at : view_append(v->a, h), edit);
         break;
-    case EDIT_DELETE_HEADER:
-        at = view_find(h, edit);
-        if (at) {
-            *at = (*at)->next;
-            h->count--;
-            for (h->last = h->first; h->last && h->last->next;)
-                h->last = h->last->next;
-        }
-        break;
     case EDIT_REPLACE_BODY:
         v->view->body = edit->value;
         break;
@@ -191,6 +221,46 @@ static bool view_apply(void *ctx, const struct edit *edit)
         break;
     }
     return true;
+}
+
+/* view_delete - in one pass over the header, however many fields go. */
+static void view_delete(struct arena *a, const struct edits *e, struct headers *h)
+{
+    size_t count, *next;
+    int *seen;
+    const struct edit **list = deletions(a, e, by_name_up, &count);
+    struct header **at = &h->first;
+
+    if (count == 0)
+        return;
+    next = arena_array(a, count, sizeof *next); /* of a name, held at its first place in the list */
+    seen = arena_array(a, count, sizeof *seen);
+    h->last = NULL;
+    while (*at) {
+        size_t from = 0, to = count;
+
+        while (from < to) {
+            size_t middle = from + (to - from) / 2;
+
+            if (compare_nocase(list[middle]->name, (*at)->name) < 0)
+                from = middle + 1;
+            else
+                to = middle;
+        }
+        if (from < count && str_is_nocase(list[from]->name, (*at)->name)) {
+            size_t mine = from + next[from];
+
+            seen[from]++;
+            if (mine < count && str_is_nocase(list[mine]->name, (*at)->name) && list[mine]->index == seen[from]) {
+                next[from]++;
+                *at = (*at)->next;
+                h->count--;
+                continue;
+            }
+        }
+        h->last = *at;
+        at = &(*at)->next;
+    }
 }
 
 void edits_view(struct arena *a, const struct edits *e, const struct headers *headers, struct str body,
@@ -207,7 +277,11 @@ void edits_view(struct arena *a, const struct edits *e, const struct headers *he
         copy->value = h->value;
         copy->raw = h->raw;
     }
-    edits_apply(e, &target);
+    apply_kind(e, EDIT_CHANGE_HEADER, &target);
+    view_delete(a, e, &view->headers);
+    apply_kind(e, EDIT_INSERT_HEADER, &target);
+    apply_kind(e, EDIT_ADD_HEADER, &target);
+    apply_kind(e, EDIT_REPLACE_BODY, &target);
 }
 
 struct str edit_text(struct arena *a, const struct edit *edit)

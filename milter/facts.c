@@ -41,6 +41,8 @@ static const char *const names[FACTS] = {
     [FACT_PATTERN] = "pattern",
     [FACT_FILE_NAME] = "file.name",
     [FACT_LINKS] = "links",
+    [FACT_DISCLAIMER] = "disclaimer",
+    [FACT_TNEF] = "tnef",
 };
 
 const char *fact_name(enum fact fact)

@@ -49,6 +49,8 @@ enum fact {
     FACT_PATTERN,      /* the signature, or the file name's pattern, that an attachment met */
     FACT_FILE_NAME,    /* of that attachment, as it was sent */
     FACT_LINKS,        /* how many hosts the message leads to */
+    FACT_DISCLAIMER,   /* "added", or why it was not */
+    FACT_TNEF,         /* what became of a winmail.dat */
     FACTS
 };
 

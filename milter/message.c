@@ -245,6 +245,9 @@ static const struct reply *limits(struct message *m)
         return verdict_limit(m, AT_MESSAGE, REPLY_PERM, 552, "5.3.4", "the message is too large");
     if (m->broken)
         return verdict_limit(m, AT_MESSAGE, REPLY_TEMP, 0, "5.3.0", "the mail filter could not keep the message");
+    if (!authres_remove(m, m->session->config))
+        return verdict_limit(m, AT_MESSAGE, REPLY_PERM, 550, "5.6.0",
+                             "the header has too many Authentication-Results fields that name this server");
     return NULL;
 }
 

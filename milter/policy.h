@@ -124,6 +124,7 @@ struct policy {
     /* finish - for a message that is accepted, when every policy has queued its edits and before they are applied;
      * whatever `skip` says. May be NULL. */
     void (*finish)(struct context *);
+    bool verifies;                 /* it finds out what is true: it is run for who is whitelisted too, see stage.h */
     unsigned holds;                /* bit (1 << stage): Postfix awaits it there, though it refuses nothing */
     bool wants_body;               /* at AT_MESSAGE it reads the message's body */
     bool edits;                    /* it queues edits (edits.h) */

@@ -6,6 +6,7 @@
 #include "dns/dns.h"
 #include "dns/health.h"
 #include "services.h"
+#include "worker.h"
 
 #define STORE_WAIT_MS 2000
 
@@ -60,6 +61,7 @@ void services_start(const struct config *config)
     apply_dns(config, dns_start);
     health_watch_start(zones_in_force, config->global.state_dir);
     remember(config);
+    worker_configure(config);
     control_start(config->global.state_dir);
 }
 
@@ -68,10 +70,12 @@ void services_reload(const struct config *config)
     apply_dns(config, dns_configure);
     health_watch_again();
     remember(config);
+    worker_configure(config);
 }
 
 void services_stop(void)
 {
+    worker_stop();
     karma_store_stop(STORE_WAIT_MS);
     dmarc_store_stop(STORE_WAIT_MS);
 }

@@ -18,6 +18,16 @@ static bool is_immune(const struct session *s, unsigned skip)
            ((skip & IMMUNE_WHITELISTED) && whitelisted);
 }
 
+/* is_run - rule 1. */
+static bool is_run(const struct session *s, const struct instance *in)
+{
+    unsigned skip = in->common.skip;
+
+    if (in->policy->verifies)
+        skip &= ~(unsigned)IMMUNE_WHITELISTED;
+    return !is_immune(s, skip);
+}
+
 static enum judged judge(const struct session *s, const struct record *r)
 {
     enum result result = r->finding.result;
@@ -64,6 +74,7 @@ static struct record *keep(struct session *s, const struct context *c, struct re
                            struct finding f, size_t facts_from)
 {
     struct record *r = arena_zalloc(c->arena, sizeof *r);
+    bool spared = is_immune(s, c->instance->common.skip); /* rule 1, of one that verifies */
 
     r->instance = c->instance;
     r->stage = stage;
@@ -71,15 +82,28 @@ static struct record *keep(struct session *s, const struct context *c, struct re
     r->rcpt = c->rcpt;
     r->facts_from = facts_from;
     r->facts_count = c->facts->count - facts_from;
-    r->judged = judge(s, r);
+    r->judged = spared ? JUDGED_CLEARED : judge(s, r);
     if (list->last)
         list->last->next = r;
     else
         list->first = r;
     list->last = r;
     list->count++;
-    weigh_on(s, c->instance, &f, list == &s->records);
+    if (!spared)
+        weigh_on(s, c->instance, &f, list == &s->records);
     return r;
+}
+
+/* show_facts - of a policy that noted something, but found nothing: only who watches sees it. */
+static void show_facts(const struct session *s, const struct context *c, enum stage stage, size_t facts_from)
+{
+    struct record r = {
+        .instance = c->instance, .stage = stage, .rcpt = c->rcpt, .facts_from = facts_from,
+        .facts_count = c->facts->count - facts_from,
+    };
+
+    if (s->watcher && r.facts_count)
+        s->watcher->found(s->watcher->ctx, &r, c->facts);
 }
 
 const struct record *stage_run(struct session *s, enum stage stage, const struct recipient *rcpt, struct str command)
@@ -95,7 +119,7 @@ const struct record *stage_run(struct session *s, enum stage stage, const struct
     for (size_t i = 0; i < p->count; i++) {
         c.instance = &p->instances[i];
         c.options = c.instance->options;
-        if (c.instance->policy->ask[stage] && !is_immune(s, c.instance->common.skip))
+        if (c.instance->policy->ask[stage] && is_run(s, c.instance))
             c.instance->policy->ask[stage](&c);
     }
     for (size_t i = 0; i < p->count; i++) {
@@ -106,11 +130,13 @@ const struct record *stage_run(struct session *s, enum stage stage, const struct
 
         c.instance = &p->instances[i];
         c.options = c.instance->options;
-        if (!at || is_immune(s, c.instance->common.skip) || list->count >= RECORDS_MOST)
+        if (!at || !is_run(s, c.instance) || list->count >= RECORDS_MOST)
             continue;
         f = at(&c);
-        if (f.result == NOTHING && f.karma == 0)
+        if (f.result == NOTHING && f.karma == 0) {
+            show_facts(s, &c, stage, facts_from);
             continue;
+        }
         r = keep(s, &c, list, stage, f, facts_from);
         if (s->watcher)
             s->watcher->found(s->watcher->ctx, r, c.facts);

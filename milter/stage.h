@@ -7,8 +7,9 @@
  *                                                   not run          └▶ now ──────────────▶ told at once
  *
  * Rules, numbered because verdict.c and the tests refer to them:
- *  1. An immune client's policy is not run at all: no lookup, no finding, no karma.
- *  2. A finding is recorded and weighs on karma whatever becomes of it.
+ *  1. An immune client's policy is not run at all: no lookup, no finding, no karma. But a policy that `verifies` is run
+ *     for who is immune as whitelisted alone: what it finds is recorded as cleared, refuses nothing and weighs nothing.
+ *  2. Any other finding is recorded and weighs on karma whatever becomes of it.
  *  3. unsure never refuses; under `unsure = tempfail` it counts as bad with a temporary reply.
  *  4. The first refusing finding decides the reply; `now` ends the stage, `later` does not.
  *  5. A deferred finding is dropped when the client turns out to be immune to its policy: by authenticating (then all

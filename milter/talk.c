@@ -290,7 +290,8 @@ static bool heard(struct talk *t, size_t from)
     if (t->plan.until != TALK_TO_END)
         end = from + str_find(str_slice(text, from, text.n), (char)t->plan.until);
     if (end > t->plan.most) {
-        fail(t, arena_printf(t->arena, STR_FMT " says more than %zu bytes", STR_ARG(t->plan.where->shown), t->plan.most));
+        fail(t, arena_printf(t->arena, STR_FMT " says more than %zu bytes", STR_ARG(t->plan.where->shown),
+                             t->plan.most));
         return false;
     }
     if (end == text.n)

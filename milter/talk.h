@@ -22,7 +22,8 @@ struct talk_where {
     socklen_t size;
 };
 
-/* talk_where - read "unix:/path", "/path" or "inet:PORT@HOST"; HOST is an address or localhost. False: *error says why. */
+/* talk_where - read "unix:/path", "/path" or "inet:PORT@HOST"; HOST is an address or localhost. False: *error says
+ * why. */
 bool talk_where(struct arena *a, struct str text, struct talk_where *w, struct str *error);
 
 #define TALK_TO_END (-1)
@@ -50,14 +51,15 @@ struct talk *talk_begin(struct arena *a, const struct talk_plan *plan);
 const struct talk_answer *talk_finish(struct talk *t); /* waits */
 const struct talk_answer *talk_look(const struct talk *t); /* does not wait; NULL: not done */
 
-/* Tests: what the service does, instead of connecting. The scripted clock is set forward to when the answer is due, or to
- * the deadline. fn returns false where nobody listens. NULL ends it. */
+/* Tests: what the service does, instead of connecting. The scripted clock is set forward to when the answer is due, or
+ * to the deadline. fn returns false where nobody listens. NULL ends it. */
 struct talk_act {
     struct str answer; /* with the byte that ends it, if it does */
     bool mute;         /* never answers */
     int64_t after_ms;
 };
-void talk_script(bool (*fn)(void *ctx, const struct talk_where *where, struct str said, struct talk_act *act), void *ctx);
+void talk_script(bool (*fn)(void *ctx, const struct talk_where *where, struct str said, struct talk_act *act),
+                 void *ctx);
 
 #include "base/banned.h"
 #endif

@@ -4,6 +4,7 @@
  * signature that does not verify is to be treated like none (RFC 6376, 6.1), and what a domain wants done is DMARC's.
  * Signing comes last, when every edit is queued, so that what is signed is what is delivered.
  */
+#include "auth/dmarc.h"
 #include "policy.h"
 
 #define KEYS_TIMEOUT_MS 10000 /* from the end of the header; the resolver's own limit usually comes first */
@@ -31,22 +32,17 @@ static const struct option dkim_rows[] = {
 
 struct asked {
     struct dkim_check *check;
+    long min_rsa_bits;
     int64_t deadline;
 };
 
-/* author_domain - of a From field with addresses of one domain alone, in A-labels; empty for every other. */
+/* author_domain - the one that DMARC goes by; empty when there is none. */
 static struct str author_domain(struct arena *a, const struct headers *headers)
 {
-    const struct header *from = header_find(headers, STR("From"), 0);
-    struct mailbox_list list;
+    struct str domain;
+    const char *problem;
 
-    if (!from || header_find(headers, STR("From"), 1))
-        return STR_NONE;
-    list = mailboxes_parse(a, from->value);
-    for (size_t i = 1; i < list.count; i++)
-        if (!str_is(list.domains[i], list.domains[0]))
-            return STR_NONE;
-    return list.count ? dkim_ascii(a, list.domains[0]) : STR_NONE;
+    return dmarc_author_of(a, headers, &domain, &problem) ? domain : STR_NONE;
 }
 
 /* ---- verifying ---- */
@@ -60,6 +56,7 @@ static void dkim_ask_headers(struct context *c)
         return;
     asked = message_state(c, sizeof *asked);
     asked->check = dkim_ask(c->arena, &c->message->dns, &c->message->headers, o->max_signatures);
+    asked->min_rsa_bits = o->min_rsa_bits;
     asked->deadline = clock_ms() + KEYS_TIMEOUT_MS;
 }
 
@@ -118,19 +115,30 @@ static struct finding judge(struct context *c, const struct auth_results *r, str
                STR_ARG(failed->problem));
 }
 
-static struct finding dkim_message(struct context *c)
+extern const struct policy policy_dkim;
+
+const struct auth_results *dkim_verified(struct context *c)
 {
-    const struct dkim_options *o = OPTIONS(struct dkim_options, c);
     struct auth_results *results = auth_results_of(c->message);
+    struct instance as = {.policy = &policy_dkim};
+    struct context mine = *c;
     struct asked *asked;
     struct str body;
 
-    if (!o->verify)
+    mine.instance = &as;
+    asked = message_state(&mine, sizeof *asked);
+    if (asked->check && !results->dkim_checked && c->message->spool && spool_view(c->message->spool, &body))
+        dkim_evaluate(c->message->arena, asked->check, &c->message->headers, body, asked->min_rsa_bits, asked->deadline,
+                      results);
+    return results;
+}
+
+static struct finding dkim_message(struct context *c)
+{
+    const struct auth_results *results = dkim_verified(c);
+
+    if (!results->dkim_checked)
         return NO_OPINION;
-    asked = message_state(c, sizeof *asked);
-    if (!asked->check || !c->message->spool || !spool_view(c->message->spool, &body))
-        return NO_OPINION;
-    dkim_evaluate(c->arena, asked->check, &c->message->headers, body, o->min_rsa_bits, asked->deadline, results);
     note_results(c, results);
     return judge(c, results, author_domain(c->arena, &c->message->headers));
 }
@@ -204,6 +212,7 @@ const struct policy policy_dkim = {
     .load = dkim_load,
     .finish = dkim_finish,
     .idle = dkim_idle,
+    .verifies = true,
     .wants_body = true,
     .edits = true,
 };

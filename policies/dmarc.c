@@ -2,7 +2,8 @@
  *
  *   off      everything is evaluated, noted and reported, nothing is refused
  *   conform  p=reject alone refuses nothing, as RFC 9989 (7.4) asks: it takes evidence of our own; without any, reject
- * is treated as quarantine, and mailing lists are let through strict   what is published is done
+ *            is treated as quarantine. Mailing lists are let through without evidence, and with it quarantined
+ *   strict   what is published is done
  *
  * The questions go out at the end of the headers, together with those for the keys of signatures.
  */
@@ -11,8 +12,10 @@
 #include "auth/dmarc.h"
 #include "auth/dmarc_options.h"
 #include "policy.h"
+#include "scan/raw.h"
 
 #define WAIT_MS 5000
+#define QUARANTINE_FIELD STR("X-DMARC-Quarantine")
 #define SIGNATURES_MOST 8 /* whose domains are asked for early */
 
 static const char *const policy_words[] = {"off", "conform", "strict", NULL};
@@ -42,6 +45,7 @@ struct of_message {
     const char *problem; /* when there is none */
     struct dmarc_asked *asked;
     struct arc *arc;
+    bool arc_unknown;    /* a key of it could not be had */
     int64_t deadline;
     long karma;          /* of the connection, before anything was found at the end of this message */
 };
@@ -52,9 +56,9 @@ struct of_session {
 
 /* ---- asking ---- */
 
-static void ask_likely(struct of_message *m, struct str domain)
+static void ask_likely(struct context *c, struct of_message *m, struct str domain)
 {
-    if (dmarc_likely(m->author, domain))
+    if (domain_to_ascii(c->arena, domain, &domain) && dmarc_likely(m->author, domain))
         dmarc_walk_ask(m->asked, domain, false);
 }
 
@@ -70,7 +74,7 @@ static void ask_signers(struct context *c, struct of_message *m)
             continue;
         seen++;
         if (arc_tags_read(h->value, &tags) && arc_tag_get(&tags, "d", &d))
-            ask_likely(m, d.value);
+            ask_likely(c, m, d.value);
     }
 }
 
@@ -91,7 +95,7 @@ static struct of_message *prepared(struct context *c, enum dmarc_discovery disco
         return m;
     dmarc_walk_ask(m->asked, m->author, true);
     if (discovery == DMARC_TREEWALK) {
-        ask_likely(m, sender->text.n ? sender->domain : c->session->helo);
+        ask_likely(c, m, sender->text.n ? sender->domain : c->session->helo);
         ask_signers(c, m);
     }
     return m;
@@ -158,15 +162,11 @@ static bool is_whitelisted(const struct context *c)
     return c->session->is_whitelisted || c->message->is_whitelisted;
 }
 
+/* is_of_list - advertisements have List-Unsubscribe and its like, lists these two. */
 static bool is_of_list(const struct context *c)
 {
-    static const char *const names[] = {"List-Id",        "List-Post",  "List-Unsubscribe", "List-Help",
-                                        "List-Subscribe", "List-Owner", "List-Archive"};
-
-    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
-        if (header_find(&c->message->headers, str_of(names[i]), 0))
-            return true;
-    return false;
+    return header_find(&c->message->headers, STR("List-Id"), 0) ||
+           header_find(&c->message->headers, STR("List-Post"), 0);
 }
 
 /* has_evidence - something else that speaks against the message: a block list, the client's conduct, or an SPF fail
@@ -212,9 +212,12 @@ static struct decision decide(struct context *c, const struct of_message *m, con
         return decided(DMARC_NONE, STR("local_policy"));
     if (is_vouched_for(c, m))
         return decided(DMARC_NONE, STR("trusted_forwarder"));
-    if (conform && o->exclude_lists && is_of_list(c))
-        return decided(DMARC_NONE, STR("mailing_list"));
     evidence = !conform || has_evidence(c, m);
+    if (conform && o->exclude_lists && is_of_list(c)) {
+        if (!evidence || o->quarantine == DMARC_IGNORE)
+            return decided(DMARC_NONE, STR("mailing_list"));
+        return decided(DMARC_QUARANTINE, wanted == DMARC_REJECT ? STR("mailing_list") : override);
+    }
     if (wanted == DMARC_REJECT && evidence)
         return decided(DMARC_REJECT, override);
     if (o->quarantine == DMARC_IGNORE)
@@ -224,13 +227,13 @@ static struct decision decide(struct context *c, const struct of_message *m, con
     return decided(DMARC_QUARANTINE, wanted == DMARC_REJECT ? STR("local_policy") : override);
 }
 
-static void hold(struct context *c, const struct of_message *m)
+static void hold(struct context *c, struct str reason)
 {
     struct edit *edit = arena_zalloc(c->arena, sizeof *edit);
     struct edits *edits = c->message->edits;
 
     edit->kind = EDIT_QUARANTINE;
-    edit->value = arena_printf(c->arena, "DMARC policy of " STR_FMT, STR_ARG(m->author));
+    edit->value = reason;
     if (edits->last)
         edits->last->next = edit;
     else
@@ -247,12 +250,15 @@ static struct finding carry_out(struct context *c, const struct of_message *m, e
     if (disposition == DMARC_NONE)
         return NO_OPINION;
     s->excused += common->karma;
-    if (disposition == DMARC_REJECT)
+    if (disposition == DMARC_REJECT && m->has_author)
         return bad(c, "5.7.26", "the message is rejected per DMARC policy for " STR_FMT, STR_ARG(m->author));
+    if (disposition == DMARC_REJECT)
+        return bad(c, "5.7.1", "the message has no single author domain: %s", m->problem);
     if (OPTIONS(struct dmarc_options, c)->quarantine == DMARC_HOLD)
-        hold(c, m);
+        hold(c, m->has_author ? arena_printf(c->arena, "DMARC policy of " STR_FMT, STR_ARG(m->author))
+                              : STR("no single author domain"));
     else
-        edit_add_header(c->arena, c->message->edits, STR("X-DMARC-Quarantine"), STR("yes"));
+        edit_add_header(c->arena, c->message->edits, QUARANTINE_FIELD, STR("yes"));
     return weigh(c, common->karma);
 }
 
@@ -278,8 +284,9 @@ static void keep(struct context *c, const struct of_message *m, const struct dma
     if (e->record) {
         fact_set(c, FACT_DMARC_RECORD, e->record_domain);
         fact_set(c, FACT_DMARC_POLICY, str_of(dmarc_words[e->published]));
-        fact_set(c, FACT_DMARC_DISPOSITION, str_of(dmarc_words[d->disposition]));
     }
+    if (e->record || d->disposition != DMARC_NONE)
+        fact_set(c, FACT_DMARC_DISPOSITION, str_of(dmarc_words[d->disposition]));
 }
 
 static void finish_arc(struct context *c, struct of_message *m)
@@ -287,26 +294,48 @@ static void finish_arc(struct context *c, struct of_message *m)
     struct auth_results *results = auth_results_of(c->message);
     enum auth_result arc = m->arc ? arc_finish_message(m->arc, c->message, m->deadline) : AUTH_NONE;
 
-    if (!m->arc || arc == AUTH_TEMPERROR)
+    if (!m->arc || arc == AUTH_TEMPERROR) {
+        m->arc_unknown = m->arc != NULL;
         return;
+    }
     results->arc = arc;
     results->arc_checked = true;
     results->arc_sealer = arc == AUTH_PASS ? arc_sealer(m->arc, arc_count(m->arc)) : STR_NONE;
     fact_set(c, FACT_ARC_RESULT, str_of(auth_words[arc]));
 }
 
-/* no_author - no DMARC without one author domain, and an easy way around it: the policy headers refuses such mail by
- * its option multi_from, this one where it obeys what is published. */
+/* no_author - no DMARC without one author domain, and an easy way around it: the policy headers refuses several authors
+ * by its option multi_from. This one refuses all such mail where it obeys what is published, and quarantines it where
+ * that takes evidence. */
 static struct finding no_author(struct context *c, const struct of_message *m)
 {
+    const struct dmarc_options *o = OPTIONS(struct dmarc_options, c);
     const struct dmarc_evaluation e = {.result = AUTH_PERMERROR, .problem = m->problem};
-    struct of_session *s = session_state(c, sizeof *s);
+    struct decision d = {0};
 
-    keep(c, m, &e, &(struct decision){0});
-    if (OPTIONS(struct dmarc_options, c)->policy != DMARC_STRICT || is_whitelisted(c))
-        return NO_OPINION;
-    s->excused += c->instance->common.karma;
-    return bad(c, "5.7.1", "the message has no single author domain: %s", m->problem);
+    if (o->policy == DMARC_STRICT && !is_whitelisted(c))
+        d.disposition = DMARC_REJECT;
+    else if (o->policy == DMARC_CONFORM && !is_whitelisted(c) && o->quarantine != DMARC_IGNORE)
+        d.disposition = o->quarantine == DMARC_REFUSE && has_evidence(c, m) ? DMARC_REJECT : DMARC_QUARANTINE;
+    keep(c, m, &e, &d);
+    return carry_out(c, m, d.disposition);
+}
+
+/* doubt - a failure that would perhaps be none, had all been checked that there is: nobody is told that it is one. */
+static void doubt(struct context *c, const struct of_message *m, struct dmarc_evaluation *e)
+{
+    const struct str_list *trusted = &OPTIONS(struct dmarc_options, c)->trusted_sealers;
+
+    if (e->result != AUTH_FAIL)
+        return;
+    if (!auth_results_of(c->message)->dkim_checked && header_find(&c->message->headers, DKIM_FIELD, 0)) {
+        e->result = AUTH_NONE;
+        e->problem = "the signatures were not checked";
+    } else if (m->arc_unknown && e->published != DMARC_NONE &&
+               arc_might_vouch(m->arc, trusted->items, trusted->count, m->author)) {
+        e->result = AUTH_TEMPERROR;
+        e->problem = "a key of a trusted forwarder could not be asked for";
+    }
 }
 
 static struct finding judge(struct context *c, struct of_message *m)
@@ -318,6 +347,7 @@ static struct finding judge(struct context *c, struct of_message *m)
     if (!m->has_author)
         return no_author(c, m);
     e = dmarc_evaluate(m->asked, m->author, auth_results_of(c->message), c->message->sender.text.n == 0, m->deadline);
+    doubt(c, m, &e);
     if (e.result == AUTH_FAIL)
         d = decide(c, m, &e);
     keep(c, m, &e, &d);
@@ -330,6 +360,12 @@ static struct finding judge(struct context *c, struct of_message *m)
     return carry_out(c, m, d.disposition);
 }
 
+/* dmarc_finish - whoever is not evaluated cannot say either that he was. */
+static void dmarc_finish(struct context *c)
+{
+    forged_remove(c->message, QUARANTINE_FIELD);
+}
+
 static struct finding dmarc_message(struct context *c)
 {
     struct of_message *m = message_state(c, sizeof *m);
@@ -337,6 +373,8 @@ static struct finding dmarc_message(struct context *c)
     long before = m->karma, now = c->session->karma;
     struct finding f;
 
+    if (!forged_remove(c->message, QUARANTINE_FIELD))
+        return bad(c, "5.6.0", "the header has more than %d X-DMARC-Quarantine fields", FORGED_MOST);
     finish_arc(c, m);
     f = judge(c, m);
     if (now < before)
@@ -353,6 +391,7 @@ const struct policy policy_dmarc = {
     .options_size = sizeof(struct dmarc_options),
     .presets = {.karma = "-3", .skip = "local, auth"},
     .needs = needs,
+    .finish = dmarc_finish,
     .ask = {[AT_HEADERS] = dmarc_ask, [AT_MESSAGE] = dmarc_note_karma},
     .at = {[AT_HEADERS] = dmarc_headers, [AT_MESSAGE] = dmarc_message},
     .wants_body = true,

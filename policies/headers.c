@@ -54,19 +54,29 @@ static struct finding repeated(struct context *c)
     return NO_OPINION;
 }
 
+/* several_authors - what is no address ("Smith" in "Smith, John <joe@a.test>") is nobody's. */
 static struct finding several_authors(struct context *c)
 {
     const struct header *from = header_find(&c->message->headers, STR("From"), 0);
+    struct str first = STR_NONE;
     struct mailbox_list list;
 
     if (OPTIONS(struct headers_options, c)->multi_from == MULTI_ACCEPT || !from)
         return NO_OPINION;
     list = mailboxes_parse(c->arena, from->value);
-    for (size_t i = 1; i < list.count; i++)
-        if (!str_is(list.domains[i], list.domains[0])) {
+    for (size_t i = 0; i < list.count; i++) {
+        struct str domain = list.domains[i];
+
+        domain_to_ascii(c->arena, domain, &domain);
+        if (domain.n == 0)
+            domain = list.domains[i];
+        if (first.n && domain.n && !str_is(domain, first)) {
             fact_set(c, FACT_FIELD, STR("From"));
             return bad(c, "5.6.0", "From has addresses of more than one domain");
         }
+        if (first.n == 0)
+            first = domain;
+    }
     return NO_OPINION;
 }
 

@@ -28,9 +28,9 @@ static const struct option rows[] = {
     OPT_DURATION(struct karma, penalty, "1d", 1000, 3650.0 * 86400 * 1000, "time in the box"),
     OPT_DURATION(struct karma, max_penalty, "30d", 1000, 3650.0 * 86400 * 1000,
                  "the longest time, for those that never were nice"),
-    OPT_STRINGS(struct karma, tlds, "", "what the sender's top-level domain weighs: \"top:-4\""),
+    OPT_STRINGS(struct karma, tlds, "", "what the sender's top-level domain weighs: \"top:-4\"; of several the longest"),
     OPT_INT(struct karma, max_rcpt_unknown, "0", 0, 1000000,
-            "recipients a client may name that was never nice; more are put off with 452; 0: any number"),
+            "most recipients of a message while the client's history is not above 0; others get 452; 0: any number"),
     OPTION_END,
 };
 
@@ -108,7 +108,7 @@ static struct finding karma_connect(struct context *c)
                STR_ARG(clock_rfc3339(c->arena, until * 1000)));
 }
 
-/* ---- MAIL: top-level domains ---- */
+/* ---- MAIL: top-level domains, and domains below them ---- */
 
 static bool is_below(struct str domain, struct str tld)
 {
@@ -119,14 +119,16 @@ static bool is_below(struct str domain, struct str tld)
 static struct finding karma_mail(struct context *c)
 {
     const struct karma *o = OPTIONS(struct karma, c);
+    const struct tld *best = NULL;
 
     for (size_t i = 0; i < o->weight_count; i++)
-        if (is_below(c->message->sender.domain, o->weights[i].name)) {
-            fact_set(c, FACT_MATCHED,
-                     arena_printf(c->arena, STR_FMT ":%+ld", STR_ARG(o->weights[i].name), o->weights[i].weight));
-            return weigh(c, o->weights[i].weight);
-        }
-    return NO_OPINION;
+        if (is_below(c->message->sender.domain, o->weights[i].name) &&
+            (!best || o->weights[i].name.n > best->name.n))
+            best = &o->weights[i];
+    if (!best)
+        return NO_OPINION;
+    fact_set(c, FACT_MATCHED, arena_printf(c->arena, STR_FMT ":%+ld", STR_ARG(best->name), best->weight));
+    return weigh(c, best->weight);
 }
 
 /* ---- RCPT: strangers with many recipients ---- */

@@ -252,5 +252,6 @@ const struct policy policy_spf = {
     .presets = {.karma = "-1", .skip = "local, auth, whitelisted"},
     .ask = {[AT_MAIL] = spf_ask, [AT_RCPT] = spf_ask, [AT_DATA] = spf_ask, [AT_HEADERS] = spf_ask},
     .at = {[AT_HEADERS] = spf_headers, [AT_MESSAGE] = spf_message},
+    .verifies = true,
     .edits = true,
 };

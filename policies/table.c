@@ -4,7 +4,8 @@
 #define POLICIES(X)                                                                                                   \
     X(loadcheck) X(whitelist) X(relay) X(karma) X(earlytalker) X(fcrdns) X(country) X(dnsbl) X(helo)                   \
     X(unrecognized_commands) X(tls) X(resolvable_fromhost) X(rhsbl) X(badmailfrom) X(badmailfromto) X(spf)             \
-    X(bogus_bounce) X(badrcptto) X(badrcptto_ext) X(goodrcptto) X(bcc) X(headers) X(dkim) X(dmarc)
+    X(bogus_bounce) X(badrcptto) X(badrcptto_ext) X(goodrcptto) X(bcc) X(headers) X(dkim) X(dmarc)         \
+    X(uribl) X(patterns) X(tnef2mime) X(virus) X(spamassassin) X(forcespamcheck) X(disclaimer)
 
 #define DECLARE(name) extern const struct policy policy_##name;
 #define LIST(name) &policy_##name,

@@ -1,8 +1,10 @@
 /* whitelist - clients and senders whose mail skips filters. It grants no relaying, and it judges nobody.
  *
  * Networks are known at CONNECT; names and DNS lists are asked there and harvested at MAIL, before the policies behind
- * it look. Senders count only when SPF or DKIM shows that they are who they say.
+ * it look. Senders count only when they are who they say. SPF proves the sender of the envelope; DKIM proves the domain
+ * that signed, and so a sender or an author of the same organisation.
  */
+#include "auth/dmarc.h"
 #include "policy.h"
 
 #define WAIT_MS 5000
@@ -19,7 +21,8 @@ static const struct option whitelist_rows[] = {
     OPT_HOSTS(struct whitelist_options, names, "", "clients by a name that leads back to them: name, .domain, /regex/"),
     OPT_CLIENT_ZONES(struct whitelist_options, zones, "", "DNS lists of good clients, e.g. list.dnswl.org"),
     OPT_ADDRESSES(struct whitelist_options, senders, "",
-                  "senders, with SPF pass or an aligned DKIM signature: user@dom, @dom, .dom, /regex/"),
+                  "senders with SPF pass or an aligned DKIM signature, authors with the latter: user@dom, @dom, .dom, "
+                  "/regex/"),
     OPTION_END,
 };
 
@@ -132,16 +135,64 @@ static struct finding whitelist_mail(struct context *c)
     return NO_OPINION;
 }
 
+/* ---- senders ---- */
+
+/* is_signed - a signature of the domain's organisation passed, which covers the whole body. It waits for keys, so it is
+ * asked only about whom an entry names. */
+static bool is_signed(struct context *c, struct str domain)
+{
+    const struct auth_results *results = dkim_verified(c);
+    struct str ascii;
+
+    if (!domain_to_ascii(c->arena, domain, &ascii))
+        return false;
+    for (size_t i = 0; i < results->dkim_count; i++) {
+        const struct dkim_result *one = &results->dkim[i];
+
+        if (one->result == AUTH_PASS && !one->partly && domain_same_organization(ascii, one->domain))
+            return true;
+    }
+    return false;
+}
+
+/* by_sender - the address of the envelope. */
+static const struct pattern *by_sender(struct context *c)
+{
+    const struct pattern_list *senders = &OPTIONS(struct whitelist_options, c)->senders;
+    const struct spf_result *spf = &auth_results_of(c->message)->spf_from;
+    const struct address *sender = &c->message->sender;
+    const struct pattern *entry = sender->text.n ? pattern_find(senders, sender->text) : NULL;
+
+    if (!entry || (!(spf->checked && spf->result == AUTH_PASS) && !is_signed(c, sender->domain)))
+        return NULL;
+    return entry;
+}
+
+/* by_author - the one address in From. */
+static const struct pattern *by_author(struct context *c)
+{
+    const struct headers *headers = &c->message->headers;
+    const struct pattern *entry;
+    struct mailbox_list list;
+    struct str domain;
+    const char *problem;
+
+    if (!dmarc_author_of(c->arena, headers, &domain, &problem))
+        return NULL;
+    list = mailboxes_parse(c->arena, header_find(headers, STR("From"), 0)->value);
+    if (!list.well_formed || list.count != 1)
+        return NULL;
+    entry = pattern_find(&OPTIONS(struct whitelist_options, c)->senders, list.addresses[0]);
+    return entry && is_signed(c, domain) ? entry : NULL;
+}
+
 static struct finding whitelist_message(struct context *c)
 {
-    struct str sender = c->message->sender.text;
-    const struct pattern *entry =
-        sender.n ? pattern_find(&OPTIONS(struct whitelist_options, c)->senders, sender) : NULL;
+    const struct pattern *entry = by_sender(c);
 
-    if (!entry || (!str_is(fact_get(c, FACT_SPF_RESULT), STR("pass")) &&
-                   !str_is(fact_get(c, FACT_DKIM_ALIGNED), STR("pass"))))
-        return NO_OPINION;
-    return grant(c, &c->message->is_whitelisted, entry->written);
+    if (!entry)
+        entry = by_author(c);
+    return entry ? grant(c, &c->message->is_whitelisted, entry->written) : NO_OPINION;
 }
 
 static void whitelist_prepare(struct arena *a, void *options, struct place at, struct problems *problems)

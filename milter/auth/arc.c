@@ -320,17 +320,26 @@ struct str arc_results(const struct arc *arc, unsigned i)
     return i >= 1 && i <= arc->count ? arc->results[i - 1] : STR_NONE;
 }
 
+static bool is_trusted(const struct str *trusted, size_t count, struct str sealer)
+{
+    for (size_t i = 0; i < count; i++)
+        if (str_is_nocase(trusted[i], sealer))
+            return true;
+    return false;
+}
+
 bool arc_vouches(const struct arc *arc, const struct str *trusted, size_t count, struct str author)
 {
-    for (unsigned i = 0; i < arc->count; i++) {
-        size_t k = 0;
-
-        while (k < count && !str_is_nocase(trusted[k], arc->sealers[i]))
-            k++;
-        if (k == count)
+    for (unsigned i = 0; i < arc->count; i++)
+        if (!is_trusted(trusted, count, arc->sealers[i]))
             return false;
-    }
     return arc->count > 0 && authres_says(arc->arena, arc->results[0], "dmarc", "pass", "header.from", author);
+}
+
+bool arc_might_vouch(const struct arc *arc, const struct str *trusted, size_t count, struct str author)
+{
+    return arc->count > 0 && is_trusted(trusted, count, tag_of(&arc->sets[arc->count - 1][AMS], "d")) &&
+           arc_vouches(arc, trusted, count, author);
 }
 
 enum auth_result arc_finish_message(struct arc *arc, struct message *m, int64_t deadline)

@@ -38,6 +38,10 @@ struct str arc_results(const struct arc *arc, unsigned i); /* what the ARC-Authe
  * DMARC passed for this author domain when the message came to it. */
 bool arc_vouches(const struct arc *arc, const struct str *trusted, size_t count, struct str author);
 
+/* arc_might_vouch - of a chain of which a key could not be had: would it pass, it would vouch. Only keys of trusted
+ * sealers can leave that open: otherwise a forger would name a key of his own that never answers. */
+bool arc_might_vouch(const struct arc *arc, const struct str *trusted, size_t count, struct str author);
+
 /* arc_finish_message - arc_finish over what is kept of a message. */
 struct message;
 enum auth_result arc_finish_message(struct arc *arc, struct message *m, int64_t deadline);

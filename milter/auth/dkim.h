@@ -45,6 +45,11 @@ struct dkim_check *dkim_ask(struct arena *a, struct dns_budget *budget, const st
 void dkim_evaluate(struct arena *a, struct dkim_check *check, const struct headers *headers, struct str body,
                    long min_rsa_bits, int64_t deadline, struct auth_results *results);
 
+/* dkim_verified - the results of the message of this context, at AT_MESSAGE: what the policy dkim of its profile finds,
+ * also before its turn comes (policies/dkim.c). Nothing is checked where that policy is not, or has nothing to do. */
+struct context;
+const struct auth_results *dkim_verified(struct context *c);
+
 /* dkim_ascii - the domain in lower-case A-labels (RFC 8616); empty when it is none. */
 struct str dkim_ascii(struct arena *a, struct str domain);
 

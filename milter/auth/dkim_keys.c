@@ -6,6 +6,7 @@
 #include <openssl/evp.h>
 #include <openssl/pem.h>
 #include <openssl/x509.h>
+#include <pwd.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -25,7 +26,8 @@ const char *const dkim_algorithm_words[] = {"rsa", "ed25519", NULL};
 struct loading {
     struct arena *a;
     struct problems *problems;
-    gid_t group; /* of the daemon */
+    uid_t user;  /* of the daemon */
+    gid_t group;
 };
 
 static void warn(struct loading *l, struct str path, const char *what)
@@ -60,6 +62,34 @@ static gid_t daemon_group(void)
 static int compare_names(const void *x, const void *y)
 {
     return str_compare(*(const struct str *)x, *(const struct str *)y);
+}
+
+/* daemon_user - the same. */
+static uid_t daemon_user(void)
+{
+    struct passwd entry, *found = NULL;
+    char buf[16384];
+
+    if (getpwnam_r("sme-milter", &entry, buf, sizeof buf, &found) == 0 && found)
+        return found->pw_uid;
+    return geteuid();
+}
+
+/* is_ours - whoever may write in a directory puts keys of his own there, and mail is signed with them. One that is not
+ * there, or cannot be read, is said elsewhere. */
+static bool is_ours(struct loading *l, struct str dir)
+{
+    struct stat st;
+
+    if (stat(str_c(l->a, dir), &st) != 0 || !S_ISDIR(st.st_mode))
+        return true;
+    if (st.st_uid != 0 && st.st_uid != l->user && st.st_uid != geteuid())
+        warn(l, dir, "belongs neither to root nor to the daemon; its keys are not used");
+    else if (st.st_mode & (S_IWGRP | S_IWOTH))
+        warn(l, dir, "can be written by others (chmod 0750); its keys are not used");
+    else
+        return true;
+    return false;
 }
 
 /* names_in - of a directory, sorted, without those that begin with a dot. */
@@ -278,6 +308,8 @@ static void add_domain(struct loading *l, struct dkim_keys *keys, struct str key
             return;
         }
     }
+    if (!is_ours(l, path))
+        return;
     read_domain(l, &d, path);
     if (d.count == 0)
         return;
@@ -295,10 +327,13 @@ static int compare_domains(const void *x, const void *y)
 struct dkim_keys *dkim_keys_load(struct arena *a, struct str key_dir, struct problems *problems)
 {
     struct dkim_keys *keys = arena_zalloc(a, sizeof *keys);
-    struct loading l = {.a = a, .problems = problems, .group = daemon_group()};
+    struct loading l = {.a = a, .problems = problems, .user = daemon_user(), .group = daemon_group()};
+    struct str *names;
     size_t count;
-    struct str *names = names_in(&l, key_dir, &count);
 
+    if (!is_ours(&l, key_dir))
+        return keys;
+    names = names_in(&l, key_dir, &count);
     for (size_t i = 0; i < count; i++)
         add_domain(&l, keys, key_dir, names[i]);
     if (keys->count)

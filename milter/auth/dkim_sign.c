@@ -180,9 +180,13 @@ static bool is_listed(const struct str *list, size_t count, struct str name)
 
 static void select_fields(struct selection *s, const struct dkim_signing *how, const struct headers *headers)
 {
-    for (size_t i = 0; i < SIGNED_FIELDS; i++)
-        add_field(s, headers, str_of(signed_fields[i]),
-                  is_listed(how->oversign, how->oversign_count, str_of(signed_fields[i])));
+    for (size_t i = 0; i < SIGNED_FIELDS; i++) {
+        struct str name = str_of(signed_fields[i]);
+        /* A second Content-Type would make another message of the same body. */
+        bool content = str_is(name, STR("Content-Type")) && header_find(headers, name, 0);
+
+        add_field(s, headers, name, content || is_listed(how->oversign, how->oversign_count, name));
+    }
     for (size_t i = 0; i < how->oversign_count; i++) {
         bool known = is_listed(how->oversign, i, how->oversign[i]);
 

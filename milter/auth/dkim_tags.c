@@ -1,5 +1,4 @@
 /* dkim_tags.c - tag lists, signatures and key records: only what is exactly what the RFC says goes any further. */
-#include <idn2.h>
 #include <string.h>
 
 #include "../mail/domain.h"
@@ -112,23 +111,9 @@ bool dkim_decode(struct arena *a, struct str text, struct str *bytes)
 
 struct str dkim_ascii(struct arena *a, struct str domain)
 {
-    struct str lower = str_lower(a, domain);
-    bool plain = true;
-    char *converted;
+    struct str ascii;
 
-    if (lower.n && lower.p[lower.n - 1] == '.')
-        lower.n--;
-    for (size_t i = 0; i < lower.n; i++)
-        plain = plain && (unsigned char)lower.p[i] < 0x80;
-    if (!domain_is_fqdn(lower) || lower.p[lower.n - 1] == '.')
-        return STR_NONE;
-    if (plain)
-        return lower;
-    if (idn2_to_ascii_8z(str_c(a, lower), &converted, IDN2_NONTRANSITIONAL | IDN2_USE_STD3_ASCII_RULES) != IDN2_OK)
-        return STR_NONE;
-    lower = str_lower(a, str_of(converted));
-    idn2_free(converted);
-    return domain_is_fqdn(lower) ? lower : STR_NONE;
+    return domain_to_ascii(a, domain, &ascii) && domain_is_fqdn(ascii) ? ascii : STR_NONE;
 }
 
 /* ---- signatures ---- */

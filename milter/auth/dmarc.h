@@ -83,7 +83,8 @@ enum dmarc_found dmarc_walk_exists(struct dmarc_walk *walk, int64_t deadline);
 
 /* ---- the author (dmarc_author.c) ---- */
 
-/* dmarc_author_of - the one domain of the one From field, as A-labels; false: there is none, and *problem says why. */
+/* dmarc_author_of - the one domain of all addresses in the one From field, as A-labels, also when the field is malformed
+ * otherwise; false: there is none, and *problem says why. */
 bool dmarc_author_of(struct arena *a, const struct headers *headers, struct str *domain, const char **problem);
 
 /* ---- the result (dmarc_evaluate.c) ---- */

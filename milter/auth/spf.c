@@ -19,8 +19,11 @@ static const char *domain_fault(struct str domain)
     if (domain.n > 253)
         return "the domain is too long";
     for (size_t i = 0; i < domain.n; i++)
-        if (domain.p[i] <= ' ' || domain.p[i] > '~')
-            return "the domain is not in ASCII";
+        if (domain.p[i] == ' ' || domain.p[i] == '\t')
+            return "the domain has a blank in it";
+    for (size_t i = 0; i < domain.n; i++)
+        if (domain.p[i] < ' ' || domain.p[i] > '~')
+            return "the domain has a character that no domain has";
     if (domain.p[0] == '[')
         return "the domain is an address";
     do {
@@ -42,10 +45,33 @@ static struct str without_dot(struct str name)
     return name.n && name.p[name.n - 1] == '.' ? str_slice(name, 0, name.n - 1) : name;
 }
 
+static bool is_ascii(struct str s)
+{
+    for (size_t i = 0; i < s.n; i++)
+        if ((unsigned char)s.p[i] >= 0x80)
+            return false;
+    return true;
+}
+
+/* read_domain - as the DNS has it (RFC 8616, 4), in lower-case; returns what is wrong with it, or NULL. */
+static const char *read_domain(struct arena *a, struct str written, struct str *domain)
+{
+    const char *fault;
+
+    *domain = written;
+    if (!is_ascii(written) && !domain_to_ascii(a, written, domain)) {
+        *domain = str_lower(a, written);
+        return "the domain has no form in ASCII";
+    }
+    fault = domain_fault(*domain);
+    *domain = str_lower(a, without_dot(*domain));
+    return fault;
+}
+
 struct spf_check *spf_begin(struct arena *a, struct dns_budget *budget, const struct spf_request *request)
 {
     struct spf_check *check = arena_zalloc(a, sizeof *check);
-    struct str local = STR_NONE, domain;
+    struct str local = STR_NONE, domain, helo = request->helo;
     const char *fault;
 
     check->arena = a;
@@ -60,14 +86,15 @@ struct spf_check *spf_begin(struct arena *a, struct dns_budget *budget, const st
         local = at < request->sender.n ? str_slice(request->sender, 0, at) : STR_NONE;
         domain = at < request->sender.n ? str_slice(request->sender, at + 1, request->sender.n) : request->sender;
     }
-    fault = domain_fault(domain);
-    domain = str_lower(a, without_dot(domain));
+    fault = read_domain(a, domain, &domain);
     check->answer.domain = domain;
+    if (!is_ascii(helo) && !domain_to_ascii(a, helo, &helo))
+        helo = request->helo;
     check->macros = (struct spf_macros){
         .client = request->client,
         .local = local.n ? str_slice(local, 0, LOCAL_MOST) : STR("postmaster"),
         .sender_domain = domain,
-        .helo = str_slice(request->helo, 0, 255),
+        .helo = str_slice(helo, 0, 255),
         .receiver = request->receiver,
         .seconds = clock_wall_ms() / 1000,
     };

@@ -14,7 +14,7 @@
 #include "control_client.h"
 #include "ctl.h"
 
-#define WAIT_MS 2000
+#define WAIT_MS 5000 /* the daemon looks at its files, and writes what waits, before it answers */
 #define ANSWER_MOST (1u << 20)
 
 /* ready - wait for the socket until the deadline; false, with errno, when that was in vain. */

@@ -8,11 +8,6 @@
 #include "ctl.h"
 
 static const struct ctl_command *const commands[] = {
-    &ctl_config_check, &ctl_config_show, &ctl_config_defaults, &ctl_policies,
-    &ctl_test,         &ctl_dnsbl_audit, &ctl_postfix_snippet, &ctl_postfix_doctor,
-    &ctl_karma_list,   &ctl_karma_show,  &ctl_karma_capture,   &ctl_karma_release,
-    &ctl_karma_prune,  &ctl_karma_export, &ctl_karma_import,
-    &ctl_stats,
     &ctl_config_check,  &ctl_config_show,   &ctl_config_defaults, &ctl_policies,         &ctl_test,
     &ctl_karma_list,    &ctl_karma_show,    &ctl_karma_capture,   &ctl_karma_release,    &ctl_karma_prune,
     &ctl_karma_export,  &ctl_karma_import,  &ctl_stats,           &ctl_dnsbl_audit,      &ctl_dkim_new,
@@ -108,6 +103,24 @@ static int no_command(struct arena *a, int argc, char **argv)
     return ctl_usage(NULL, "there is no command \"" STR_FMT "\"", STR_ARG(said));
 }
 
+/* print_group - the commands that begin with this word, when it is no command itself; false: there are none. */
+static bool print_group(FILE *to, struct str word)
+{
+    bool any = false;
+
+    for (size_t i = 0; i < COMMANDS; i++) {
+        struct str words = str_of(commands[i]->words), first;
+
+        if (!str_token(&words, &first) || !str_is(first, word))
+            continue;
+        if (!any)
+            fprintf(to, "usage: sme-milterctl [-c FILE] [--json] [-n] COMMAND\n\n");
+        fprintf(to, "  %-18s %s\n", commands[i]->words, commands[i]->summary);
+        any = true;
+    }
+    return any;
+}
+
 /* global_option - the options that may stand before and after the command; false when argv[*i] is none. */
 static bool global_option(struct ctl *ctl, const struct ctl_command *command, int *i, bool *help)
 {
@@ -151,6 +164,12 @@ static int run(struct ctl *ctl)
     for (size_t k = 0; k < COMMANDS && words == 0; k++) {
         words = match(commands[k], ctl->argc - i, ctl->argv + i);
         command = words ? commands[k] : NULL;
+    }
+    if (!command && (i + 1 == ctl->argc || ctl->argv[i + 1][0] == '-')) {
+        help = help || (i + 1 < ctl->argc && (str_is(str_of(ctl->argv[i + 1]), STR("--help"))
+                                              || str_is(str_of(ctl->argv[i + 1]), STR("-h"))));
+        if (print_group(help ? stdout : stderr, str_of(ctl->argv[i])))
+            return help ? CTL_FINE : EX_USAGE;
     }
     if (!command && !help)
         return no_command(ctl->arena, ctl->argc - i, ctl->argv + i);

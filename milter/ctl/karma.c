@@ -13,7 +13,7 @@
 #include "karma.h"
 
 #define YEAR_10000 INT64_C(253402300800)
-#define PERIOD_MOST (36500.0 * 86400 * 1000)
+#define PERIOD_MOST_DAYS 36500
 
 /* ---- the rules ---- */
 
@@ -65,8 +65,15 @@ static struct karma_policy policy_of(struct arena *a, const struct config *confi
 /* ---- the file ---- */
 
 /* Which of the kinds of trouble it is: what should be done about it, and the exit status. */
-static int trouble(int result, const char **remedy)
+static int trouble(sqlite3 *db, int result, const char **remedy)
 {
+    int error = db ? sqlite3_system_errno(db) : 0;
+
+    if (((result & 0xff) == SQLITE_IOERR || (result & 0xff) == SQLITE_CANTOPEN)
+        && (error == ENOSPC || error == EDQUOT || error == EROFS)) {
+        *remedy = error == EROFS ? "; the file system is read-only" : "; there is no room on the disk";
+        return EX_IOERR;
+    }
     switch (result & 0xff) {
     case SQLITE_BUSY:
     case SQLITE_LOCKED:
@@ -93,7 +100,7 @@ static int trouble(int result, const char **remedy)
 int karma_failed(struct karma_work *k, int result)
 {
     const char *remedy = "";
-    int status = trouble(result, &remedy);
+    int status = trouble(k->db, result, &remedy);
 
     fprintf(stderr, STR_FMT ": %s%s\n", STR_ARG(str_escaped(k->ctl->arena, k->path)),
             k->db ? sqlite3_errmsg(k->db) : sqlite3_errstr(result), remedy);
@@ -118,6 +125,22 @@ static int open_file(struct karma_work *k, enum karma_open how)
     return status;
 }
 
+/* ask_daemon - what it learned last is in its memory for some milliseconds; on a disk that is full, for longer. */
+static void ask_daemon(struct karma_work *k)
+{
+    struct str answer;
+    int status = control_tell(k->ctl, k->config, "karma", &answer);
+
+    k->daemon = status == CTL_FINE && answer.n > 0;
+    if (status != CTL_FINE) {
+        k->behind = status;
+        fprintf(stderr, "what it learned last may not be in the file yet\n");
+    } else if (answer.n && !str_is(answer, STR("ok"))) {
+        k->behind = EX_TEMPFAIL;
+        fprintf(stderr, "the running daemon says: " STR_FMT "\n", STR_ARG(str_escaped(k->ctl->arena, answer)));
+    }
+}
+
 int karma_begin(struct karma_work *k, struct ctl *ctl, const struct ctl_command *command, enum karma_open how)
 {
     int status;
@@ -128,6 +151,7 @@ int karma_begin(struct karma_work *k, struct ctl *ctl, const struct ctl_command 
         return EX_CONFIG;
     k->policy = policy_of(ctl->arena, k->config);
     k->path = arena_printf(ctl->arena, STR_FMT "/karma.sqlite", STR_ARG(k->config->global.state_dir));
+    ask_daemon(k);
     status = open_file(k, how);
     return status == CTL_FINE ? CTL_FINE : karma_end(k, status);
 }
@@ -138,6 +162,11 @@ int karma_end(struct karma_work *k, int status)
     k->db = NULL;
     config_unref(&k->config);
     return status;
+}
+
+int karma_end_read(struct karma_work *k, int status)
+{
+    return karma_end(k, status == CTL_FINE || status == CTL_FINDINGS ? (k->behind ? k->behind : status) : status);
 }
 
 int karma_tell(struct karma_work *k)
@@ -158,25 +187,37 @@ int karma_tell(struct karma_work *k)
 
 bool karma_argument(struct ctl *ctl, const struct ctl_command *command, const char *word, struct karma_net *net)
 {
-    if (karma_net_parse(str_of(word), net))
+    struct str text = str_of(word);
+    struct ip ip;
+
+    if (karma_net_parse(text, net))
         return true;
-    ctl_usage(command, "\"" STR_FMT "\" is not an address, nor the /64 of one",
-              STR_ARG(str_escaped(ctl->arena, str_of(word))));
+    if (str_ends_nocase(text, STR("/128")) && ip_parse(str_slice(text, 0, text.n - 4), &ip))
+        ctl_usage(command, "\"" STR_FMT "\": only the /64 of an IPv6 address is remembered, not the address alone",
+                  STR_ARG(str_escaped(ctl->arena, text)));
+    else
+        ctl_usage(command, "\"" STR_FMT "\" is not an address, nor the /64 of one",
+                  STR_ARG(str_escaped(ctl->arena, text)));
     return false;
 }
 
 bool karma_period(struct ctl *ctl, const struct ctl_command *command, const char *word, int64_t *seconds)
 {
-    static const struct option row = {.name = "duration", .type = OPTION_DURATION, .min = 1000, .max = PERIOD_MOST};
-    struct str error = STR_NONE;
-    int64_t ms;
+    static const struct option row = {.name = "duration", .type = OPTION_DURATION, .min = 0, .max = 1e18};
+    struct str text = str_trim(str_of(word)), error = STR_NONE;
+    const char *wrong = NULL;
+    int64_t ms = 0;
 
-    if (!option_value(ctl->arena, &row, str_of(word), &ms, &error)) {
-        ctl_usage(command, "\"" STR_FMT "\": " STR_FMT, STR_ARG(str_escaped(ctl->arena, str_of(word))), STR_ARG(error));
-        return false;
-    }
+    if (!option_value(ctl->arena, &row, text, &ms, &error))
+        wrong = "is not a duration, like 90m, 12h or 3d";
+    else if (text.p[text.n - 1] >= '0' && text.p[text.n - 1] <= '9')
+        wrong = "needs a unit: s, m, h or d, as in 90m, 12h or 3d";
+    else if (ms < 1000 || ms > PERIOD_MOST_DAYS * INT64_C(86400000))
+        wrong = "is not from 1s to 36500d, a hundred years";
+    if (wrong)
+        ctl_usage(command, "\"" STR_FMT "\" %s", STR_ARG(str_escaped(ctl->arena, str_of(word))), wrong);
     *seconds = ms / 1000;
-    return true;
+    return !wrong;
 }
 
 struct str karma_time(struct arena *a, int64_t seconds)

@@ -96,6 +96,18 @@ const struct ctl_command ctl_karma_capture = {
 
 /* ---- release ---- */
 
+/* say_noted - of somebody whom the file does not know. What the daemon has in its memory the release wins over. */
+static void say_noted(struct karma_work *k, const struct karma_net *net)
+{
+    printf("%s has never been seen%s; ", karma_net_text(k->ctl->arena, net).p,
+           k->db ? "" : ": nothing has been learned yet");
+    if (k->behind)
+        printf("should the daemon know more of it, that %s forgotten\n",
+               k->ctl->dry_run ? "would be" : k->db ? "is" : "is not");
+    else
+        printf("there is nothing to forget\n");
+}
+
 static void say_released(struct karma_work *k, const struct karma_net *net, const struct karma_record *r, bool boxed)
 {
     bool one = r->naughty == 1;
@@ -116,8 +128,8 @@ static int release_run(struct ctl *ctl)
     struct karma_work k;
     struct karma_net net;
     int64_t until;
-    bool boxed;
-    int status, result;
+    bool boxed, seen;
+    int status, behind, result;
 
     if (ctl->argc != 2)
         return ctl_usage(&ctl_karma_release, "needs one address");
@@ -127,22 +139,21 @@ static int release_run(struct ctl *ctl)
     if (status != CTL_FINE)
         return status;
     result = known(&k, &net, &record);
-    if (result == SQLITE_DONE) {
-        if (ctl->json)
-            printf("null\n");
-        else
-            printf("%s has never been seen\n", karma_net_text(ctl->arena, &net).p);
-        return karma_end(&k, CTL_FINDINGS);
-    }
-    if (result == SQLITE_OK && !ctl->dry_run)
+    seen = result == SQLITE_OK;
+    if (k.db && !ctl->dry_run && (seen || result == SQLITE_DONE))
         result = karma_file_release(k.db, &net, k.now);
-    if (result != SQLITE_OK)
+    if (result != SQLITE_OK && result != SQLITE_DONE)
         return karma_end(&k, karma_failed(&k, result));
     boxed = karma_boxed(&record, (int64_t)k.now, k.policy.rules.max_penalty_s, &until);
-    if (!ctl->json)
+    if (!ctl->json && seen)
         say_released(&k, &net, &record, boxed);
-    return told(&k, ctl->json ? json_pack("{s:s, s:b, s:I}", "network", karma_net_text(ctl->arena, &net).p,
-                                          "was_boxed", boxed, "was_naughty", (json_int_t)record.naughty) : NULL);
+    else if (!ctl->json)
+        say_noted(&k, &net);
+    behind = seen ? CTL_FINE : k.behind;
+    status = told(&k, ctl->json ? json_pack("{s:s, s:b, s:b, s:I}", "network", karma_net_text(ctl->arena, &net).p,
+                                            "was_seen", seen, "was_boxed", boxed, "was_naughty",
+                                            (json_int_t)record.naughty) : NULL);
+    return status == CTL_FINE ? behind : status;
 }
 
 const struct ctl_command ctl_karma_release = {
@@ -153,7 +164,8 @@ const struct ctl_command ctl_karma_release = {
             "  -n   only say what would be done\n"
             "\n"
             "A running daemon knows it at once. How often the client was nice is kept.\n"
-            "exit: 0 done, 1 it has never been seen, 75 done, but the running daemon does not answer\n",
+            "exit: 0 done, also when it has never been seen, 75 done, but the running daemon does not answer or could not\n"
+            "write what it learned of it\n",
     .run = release_run,
 };
 

@@ -4,12 +4,14 @@
 #include <sqlite3.h>
 #include <string.h>
 #include <sysexits.h>
+#include <time.h>
 
 #include "karma.h"
 #include "karma_lines.h"
 
 #define LINES_MOST 20000000
-#define BATCH 2000    /* rows between which the daemon may write */
+#define BATCH 1000    /* rows between which the daemon may write, */
+#define PAUSE_MS 40   /* for which it is given so much time: it asks for the lock every few milliseconds */
 #define TOLD_MOST 100 /* lines that are complained of one by one */
 
 struct import {
@@ -67,6 +69,16 @@ static int execute(struct import *in, const char *sql)
     return sqlite3_exec(in->k.db, sql, NULL, NULL, NULL);
 }
 
+static int commit(struct import *in)
+{
+    int result = execute(in, "COMMIT");
+
+    in->pending = 0;
+    if (in->k.daemon)
+        nanosleep(&(struct timespec){.tv_nsec = PAUSE_MS * 1000000L}, NULL);
+    return result;
+}
+
 /* keep - a row, in the transaction that is open or is begun for it; an SQLite result code. */
 static int keep(struct import *in, const struct karma_net *net, const struct karma_record *r)
 {
@@ -91,11 +103,7 @@ static int keep(struct import *in, const struct karma_net *net, const struct kar
         if (write && (result = karma_file_put(in->k.db, net, r)) != SQLITE_OK)
             return result;
     }
-    if (write && ++in->pending == BATCH) {
-        in->pending = 0;
-        return execute(in, "COMMIT");
-    }
-    return SQLITE_OK;
+    return write && ++in->pending == BATCH ? commit(in) : SQLITE_OK;
 }
 
 static int one_line(struct import *in, struct str line)
@@ -144,7 +152,7 @@ static int read_all(struct import *in)
         arena_reset(in->arena);
     }
     if (result == SQLITE_OK && in->pending)
-        result = execute(in, "COMMIT");
+        result = commit(in);
     if (result != SQLITE_OK)
         return karma_failed(&in->k, result);
     if (ferror(in->f)) {

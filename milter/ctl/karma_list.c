@@ -200,7 +200,7 @@ static int list_run(struct ctl *ctl)
         }
     }
     status = karma_begin(&k, ctl, &ctl_karma_list, KARMA_READ);
-    return status == CTL_FINE ? karma_end(&k, list(&k, &w)) : status;
+    return status == CTL_FINE ? karma_end_read(&k, list(&k, &w)) : status;
 }
 
 const struct ctl_command ctl_karma_list = {
@@ -213,7 +213,8 @@ const struct ctl_command ctl_karma_list = {
             "  --resolve   also their names, asked of the DNS\n"
             "  --dns FILE  the same, with answers from a zone file as for `test`\n"
             "\n"
-            "Times are UTC. IPv6 clients are known by their /64.\n",
+            "Times are UTC. IPv6 clients are known by their /64.\n"
+            "exit: 0 fine, 75 the running daemon could not write what it learned last: that is missing\n",
     .run = list_run,
 };
 
@@ -254,17 +255,18 @@ static int export_run(struct ctl *ctl)
         return status;
     if (!k.db) {
         no_file(&k);
-        return karma_end(&k, CTL_FINE);
+        return karma_end_read(&k, CTL_FINE);
     }
     e.arena = arena_new(0);
     result = karma_file_list(k.db, KARMA_BY_ADDRESS, 0, export_row, &e);
     arena_free(&e.arena);
-    return karma_end(&k, result == SQLITE_OK ? CTL_FINE : karma_failed(&k, result));
+    return karma_end_read(&k, result == SQLITE_OK ? CTL_FINE : karma_failed(&k, result));
 }
 
 const struct ctl_command ctl_karma_export = {
     .words = "karma export",
     .summary = "Everything that is remembered, one JSON object a line, for `karma import`",
-    .help = "Times are seconds since 1970-01-01 UTC, 0 for never.\n",
+    .help = "Times are seconds since 1970-01-01 UTC, 0 for never.\n"
+            "exit: 0 fine, 75 the running daemon could not write what it learned last: that is missing\n",
     .run = export_run,
 };

@@ -62,8 +62,8 @@ static struct str rules_words(const struct karma_work *k)
         buf_addf(&b, "of profile \"" STR_FMT "\"", STR_ARG(str_escaped(a, k->policy.profile->name)));
     else
         buf_add(&b, STR("the defaults, for no profile uses karma"));
-    buf_addf(&b, ": boxed when naughty %lld times more than nice, for " STR_FMT, (long long)rules->negative,
-             STR_ARG(karma_duration(a, rules->penalty_s)));
+    buf_addf(&b, ": boxed when naughty %lld time%s more than nice, for " STR_FMT, (long long)rules->negative,
+             rules->negative == 1 ? "" : "s", STR_ARG(karma_duration(a, rules->penalty_s)));
     buf_addf(&b, ", at most " STR_FMT, STR_ARG(karma_duration(a, rules->max_penalty_s)));
     if (k->policy.profile && !k->policy.refuses)
         buf_add(&b, STR("; reject = never, so nobody is refused for it"));
@@ -144,15 +144,18 @@ static int run(struct ctl *ctl)
     if (result == SQLITE_DONE) {
         if (ctl->json)
             printf("null\n");
+        else if (k.behind)
+            printf("%s is not in the file; whether the daemon knows it cannot be told\n",
+                   karma_net_text(ctl->arena, &net).p);
         else
             printf("%s has never been seen%s\n", karma_net_text(ctl->arena, &net).p,
                    k.db ? "" : ": nothing has been learned yet");
-        return karma_end(&k, CTL_FINDINGS);
+        return karma_end_read(&k, CTL_FINDINGS);
     }
     if (result != SQLITE_OK)
         return karma_end(&k, karma_failed(&k, result));
     (ctl->json ? print_json : print_words)(&k, &net, &record);
-    return karma_end(&k, CTL_FINE);
+    return karma_end_read(&k, CTL_FINE);
 }
 
 const struct ctl_command ctl_karma_show = {
@@ -161,6 +164,7 @@ const struct ctl_command ctl_karma_show = {
     .summary = "What is remembered of one client, and what comes next",
     .help = "  IP   an IPv4 address, an IPv6 address, or the /64 of one\n"
             "\n"
-            "exit: 0 it is known, 1 it has never been seen\n",
+            "exit: 0 it is known, 1 it has never been seen, 75 the running daemon could not write what it learned last:\n"
+            "that is missing\n",
     .run = run,
 };

@@ -44,14 +44,18 @@ static void write_file(void)
     json_t *all = json_array();
     char temporary[sizeof watch.path + 8];
     bool done;
+    int error;
 
     for (size_t i = 0; i < count; i++)
         json_array_append_new(all, status_json(&list[i]));
     snprintf(temporary, sizeof temporary, "%s.new", watch.path);
     done = json_dump_file(all, temporary, JSON_INDENT(1)) == 0 && rename(temporary, watch.path) == 0;
+    error = errno;
+    if (!done)
+        unlink(temporary); /* on a disk that is full, half of it */
     if (!done && !complained)
         log_warn("%s cannot be written: %s; `sme-milterctl dnsbl audit` will not know of this daemon", watch.path,
-                 strerror(errno));
+                 strerror(error));
     complained = !done;
     json_decref(all);
     arena_free(&a);

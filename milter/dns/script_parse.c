@@ -5,7 +5,7 @@
 #include "packet.h"
 #include "script_parse.h"
 
-#define WORDS_MOST 256
+#define WORDS_MOST 1024
 #define TTL_USUAL 300
 #define DELAY_MOST (3600 * 1000)
 

@@ -51,7 +51,7 @@ struct virus_answer clamd_parse(struct arena *a, struct str reply)
         return (struct virus_answer){VIRUS_FOUND, str_slice(name, 0, NAME_MOST), false};
     }
     if (str_starts(reply, limit))
-        return (struct virus_answer){VIRUS_TOO_LARGE, STR("clamd takes no message of this size (StreamMaxLength)"), false};
+        return (struct virus_answer){.said = VIRUS_TOO_LARGE, .text = STR("larger than clamd takes (StreamMaxLength)")};
     if (reply.n >= error.n && str_is(str_slice(reply, reply.n - error.n, reply.n), error))
         return error_answer(a, "clamd has an error", reply);
     return error_answer(a, "clamd says something else than it should", reply);

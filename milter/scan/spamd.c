@@ -81,10 +81,12 @@ static bool spam_line(struct str s, struct spam_answer *answer)
 
 static bool is_test_name(struct str s)
 {
-    for (size_t i = 0; i < s.n; i++)
-        if (!((s.p[i] >= 'A' && s.p[i] <= 'Z') || (s.p[i] >= 'a' && s.p[i] <= 'z') || (s.p[i] >= '0' && s.p[i] <= '9') ||
-              s.p[i] == '_'))
+    for (size_t i = 0; i < s.n; i++) {
+        char c = s.p[i];
+
+        if (!((c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '_'))
             return false;
+    }
     return s.n > 0 && s.n <= TEST_NAME_MOST;
 }
 

@@ -47,6 +47,19 @@ static void test_claims(void)
         {true, "\x01mx.here.\x7ftest; spf=pass"},
         {true, "<mx.here.test>; spf=pass"},
         {true, "m\\x.here.test; spf=pass"},
+        {true, "\xc2\xa0mx.here.test; spf=pass"}, /* a blank that is none */
+        {true, "mx.here.test\xe2\x80\x8b; spf=pass"},
+        {true, "\xa0mx.here.test; spf=pass"},
+        {true, "\xef\xbd\x8dx.here.test; spf=pass"}, /* a wide m */
+        {true, "mx\xe3\x80\x82here.test; spf=pass"},
+        {true, "mx\xe3\x80\x82here.test(; spf=pass"},
+        {true, "mx.\xc2\xadhere.test, other.test; spf=pass"},
+        {true, "mx..here.test; spf=pass"},
+        {true, ".mx.here.test; spf=pass"},
+        {true, "mx.here.test..; spf=pass"},
+        {false, "m\xc3\xbcx.other.test; spf=pass"},
+        {false, "other.test\xc2\xa0; spf=pass"},
+        {false, "m..here.test; spf=pass"},
         {false, "other.test; spf=pass smtp.mailfrom=mx.here.test"},
         {false, "other.test 1; spf=pass (mx.here.test)"},
         {false, "(mx.here.test) other.test; spf=pass"},
@@ -261,6 +274,7 @@ static void test_finish(void)
     header_add(a, &m->message.headers, STR("Subject"), STR(ID "; spf=pass"));
     header_add(a, &m->message.headers, STR("Authentication-Results"), STR("third.test; spf=pass"));
     header_add(a, &m->message.headers, STR("Authentication-Results"), STR("(x) \"" ID "\"; spf=pass"));
+    ok(authres_remove(&m->message, &m->config), "two forged fields: not too many");
     authres_finish(&m->message, &m->config);
     is_str(edits_of(m), STR("delete-header 2 Authentication-Results|delete-header 4 Authentication-Results|"),
            "a profile that verifies nothing: forged fields go, nothing is added");
@@ -268,13 +282,12 @@ static void test_finish(void)
     m->profile.instances = &instance;
     m->profile.count = 1;
     authres_finish(&m->message, &m->config);
-    is_str(edits_of(m), STR("delete-header 2 Authentication-Results|delete-header 4 Authentication-Results|"
-                            "insert-header Authentication-Results: " ID "; none|"),
+    is_str(edits_of(m), STR("insert-header Authentication-Results: " ID "; none|"),
            "one that does, and nothing was checked");
     m->edits = (struct edits){0};
     m->session.is_local = true;
     authres_finish(&m->message, &m->config);
-    ok(m->edits.last && m->edits.last->kind == EDIT_DELETE_HEADER, "mail of our own: nothing is added");
+    ok(!m->edits.last, "mail of our own: nothing is added");
     m->edits = (struct edits){0};
     m->session.auth = STR("joe");
     m->results.dkim_checked = true;
@@ -289,15 +302,18 @@ static void test_many_fields(void)
     long long began;
     unsigned n = 0;
 
-    for (int i = 0; i < 10000; i++)
+    for (int i = 0; i < 3 * AUTHRES_FORGED_MOST; i++)
         header_add(a, &m->message.headers, STR("Authentication-Results"),
                    i % 3 ? STR("o.test; none") : STR(ID "; spf=pass"));
-    began = tap_cpu_ms();
-    authres_finish(&m->message, &m->config);
+    ok(authres_remove(&m->message, &m->config), "as many as may be");
     for (const struct edit *e = m->edits.first; e; e = e->next)
         n += e->kind == EDIT_DELETE_HEADER;
-    is_long(n, 3334, "of 10 000 fields the forged ones go");
-    ok(tap_cpu_ms() - began < 2000, "in %lld ms", tap_cpu_ms() - began);
+    is_long(n, AUTHRES_FORGED_MOST, "the forged ones go");
+    for (int i = 0; i < 10000; i++)
+        header_add(a, &m->message.headers, STR("Authentication-Results"), STR(ID "; spf=pass"));
+    began = tap_cpu_ms();
+    ok(!authres_remove(&m->message, &m->config), "10 000 are too many");
+    ok(tap_cpu_ms() - began < 2000, "which takes %lld ms", tap_cpu_ms() - began);
 }
 
 int main(void)

@@ -7,6 +7,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "../../milter/auth/arc_tags.h"
 #include "../../milter/auth/dkim.h"
 #include "../../milter/edits.h"
 #include "../lib/dkim_maker.h"
@@ -284,6 +285,62 @@ static void test_many(const struct dkim_keys *keys)
     ok(tap_cpu_ms() - began < 500, "20000 To fields: quickly");
 }
 
+/* A second Content-Type cannot be added where there is one; the usual others are signed as they are. */
+static void test_fields(const struct dkim_keys *keys)
+{
+    static const char *const lines[] = {"From: joe@a.test", "Cc: x@a.test", "Reply-To: y@a.test", "MIME-Version: 1.0",
+                                        "Content-Type: text/plain", "List-Id: <l.a.test>", "X-Foo: z", NULL};
+    struct dkim_signing how = {.domain = dkim_keys_for(keys, STR("a.test")), .algorithms = 1u << DKIM_ED25519,
+                               .now_s = 1767607200};
+    struct headers h = message(lines), more;
+    struct str values[DKIM_ALGORITHMS], record = dkim_record(a, how.domain->key[DKIM_ED25519]);
+    bool complete;
+
+    is_long((long long)dkim_make(a, &how, &h, STR("x\r\n"), values, &complete), 1, "common fields: signed");
+    ok(strstr(arc_without_space(a, values[0]).p,
+              ";h=From:Reply-To:Cc:MIME-Version:Content-Type:Content-Type:List-Id;bh="),
+       "common fields: all of them, Content-Type once more than it is there");
+    more = with(values[0], &h);
+    ok(maker_verify(a, &more, STR("x\r\n"), record), "common fields: it verifies");
+    header_add(a, &more, STR("Content-Type"), STR(" text/html"));
+    ok(!maker_verify(a, &more, STR("x\r\n"), record), "with another Content-Type it does not");
+}
+
+/* test_directories - who can write in one could sign with keys of his own. */
+static void test_directories(void)
+{
+    static const struct {
+        mode_t mode;
+        const char *of;
+        bool used;
+    } rows[] = {{0777, "a.test", false}, {0770, "a.test", false}, {0775, "a.test", false}, {0750, "a.test", true},
+                {0777, "", false},       {01777, "", false},      {0755, "", true}};
+    struct problems problems;
+
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        struct str at = rows[i].of[0] ? path(rows[i].of) : dir;
+        const struct dkim_keys *keys;
+        bool said = false;
+
+        if (chmod(str_c(a, at), rows[i].mode) != 0)
+            bail("chmod");
+        keys = load(&problems);
+        for (size_t k = 0; k < problems.count; k++)
+            said |= str_is(problems.items[k].at.file, at) &&
+                    str_starts(problems.items[k].text, STR("can be written by others"));
+        ok((dkim_keys_for(keys, STR("mail.a.test")) != NULL) == rows[i].used, "%s/ of mode %o: %s", rows[i].of,
+           rows[i].mode, rows[i].used ? "used" : "not used, nor by a link to it");
+        ok(said != rows[i].used, "%s/ of mode %o: what is said", rows[i].of, rows[i].mode);
+    }
+    if (geteuid() != 0 || chown(path("a.test").p, 65534, 0) != 0) {
+        ok(true, "a directory of a stranger # SKIP only root can make one");
+        return;
+    }
+    ok(!dkim_keys_for(load(&problems), STR("a.test")), "a directory of a stranger");
+    if (chown(path("a.test").p, 0, 0) != 0)
+        bail("chown");
+}
+
 /* ---- edits ---- */
 
 static void test_view(void)
@@ -316,6 +373,31 @@ static void test_view(void)
     edit_delete_header(a, &e, STR("A"), 3);
     edits_view(a, &e, &h, STR(""), &view);
     is_str(view.headers.last->name, STR("C"), "the last one deleted");
+    e = (struct edits){NULL, NULL};
+    edit_delete_header(a, &e, STR("A"), 1);
+    edit_delete_header(a, &e, STR("a"), 1);
+    edits_view(a, &e, &h, STR(""), &view);
+    is_long((long long)view.headers.count, 4, "one field that two want to delete");
+}
+
+static void test_view_many(void)
+{
+    struct headers h = {.count = 0};
+    struct edits e = {NULL, NULL};
+    struct edited view;
+    long long began;
+
+    for (int i = 1; i <= 20000; i++) {
+        header_add(a, &h, STR("X"), STR(" x"));
+        header_add(a, &h, arena_printf(a, "X-%d", i), STR(" x"));
+        edit_delete_header(a, &e, STR("x"), i);
+        edit_delete_header(a, &e, arena_printf(a, "x-%d", i), i % 2 ? 1 : 2);
+    }
+    began = tap_cpu_ms();
+    edits_view(a, &e, &h, STR(""), &view);
+    is_long((long long)view.headers.count, 10000, "30000 of 40000 fields deleted");
+    is_str(view.headers.last->name, STR("X-20000"), "and the last one is known");
+    ok(tap_cpu_ms() - began < 500, "in %lld ms", tap_cpu_ms() - began);
 }
 
 int main(void)
@@ -337,7 +419,10 @@ int main(void)
     test_signing(keys);
     test_many(keys);
     test_keys();
+    test_fields(keys);
     test_view();
+    test_view_many();
+    test_directories();
     arena_free(&a);
     if (fork() == 0) {
         execlp("rm", "rm", "-rf", template, (char *)NULL);

@@ -324,7 +324,15 @@ static void test_author(void)
         {"a@[192.0.2.1]", "none: an address in From has no valid domain"},
         {"a", NULL},
         {"", NULL},
-        {"<a@b.test> x@", NULL},
+        {"<a@b.test> x@", "b.test"},
+        {"Smith, John <a@b.test>", "b.test"},
+        {"Joe [x] <a@b.test>", "b.test"},
+        {"a@b.test;", "b.test"},
+        {"a@b.test.", "b.test"},
+        {"Joe <a@b.test> (", "b.test"},
+        {"Joe, c@d.test <a@b.test>", "none: From has addresses of several domains"},
+        {"a@b.test, c@[192.0.2.1];", "none: an address in From has no valid domain"},
+        {"Joe, Jim;", "none: the From field is malformed"},
     };
 
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
@@ -337,6 +345,18 @@ static void test_author(void)
     }
     is_str(author(NULL, NULL), STR("none: there is no From field"), "no From");
     is_str(author("a@b.test", "a@b.test"), STR("none: there are several From fields"), "two From");
+    {
+        struct buf many = buf_in(a), words = buf_in(a);
+
+        for (int i = 0; i < 300; i++) {
+            buf_add(&many, STR("a@b.test, "));
+            buf_add(&words, STR("a, "));
+        }
+        buf_add(&many, STR("c@d.test"));
+        buf_add(&words, STR("a@b.test; c@d.test"));
+        is_str(author(buf_str(&many).p, NULL), STR("none: the From field is malformed"), "more addresses than read");
+        is_str(author(buf_str(&words).p, NULL), STR("none: the From field is malformed"), "more words than are read");
+    }
 }
 
 /* ---- results ---- */

@@ -1,0 +1,241 @@
+/* uribl - links to hosts on DNS block lists. */
+#include "mail/mime.h"
+#include "mail/url.h"
+#include "policy.h"
+
+#define WAIT_MS 5000
+#define TEXT_MOST ((size_t)2 << 20)  /* decoded bytes of one part that are looked at */
+#define TEXTS_MOST ((size_t)8 << 20) /* of all */
+#define SNIFF 512
+
+struct uribl_options {
+    struct zone_list zones;
+    struct pattern_list allow;
+    long max_lookups;
+    bool scan_headers;
+};
+
+static const struct option uribl_rows[] = {
+    OPT_NAME_ZONES(struct uribl_options, zones, "multi.surbl.org:8-16-64-128, multi.uribl.com:2",
+                   "zone, zone:8-16-64-128, zone=127.0.1.[2..6], zone:text"),
+    OPT_HOSTS(struct uribl_options, allow, "", "hosts and domains that are not asked about: dom, .dom"),
+    OPT_INT(struct uribl_options, max_lookups, "100", 1, 300, "questions of one message at most"),
+    OPT_BOOL(struct uribl_options, scan_headers, "no", "look for links in the header too"),
+    OPTION_END,
+};
+
+struct asked {
+    const struct link **links;       /* what was asked about */
+    struct dns_question **questions; /* by link, then by zone; NULL where a list does not take such a name */
+    size_t count, hosts;
+    int64_t deadline;
+};
+
+/* ---- collecting ---- */
+
+struct collect {
+    struct links *links;
+    size_t left; /* bytes */
+};
+
+/* looks_html - whatever its type says, an attachment that a browser would show. */
+static bool looks_html(struct str bytes)
+{
+    static const char *const begins[] = {"<html", "<!doctype", "<svg", "<script", "<body", "<head", "<meta", "<?xml"};
+
+    bytes = str_trim(bytes);
+    if (str_starts(bytes, STR("\xef\xbb\xbf")))
+        bytes = str_slice(bytes, 3, bytes.n);
+    for (size_t i = 0; i < sizeof begins / sizeof *begins; i++)
+        if (str_starts_nocase(bytes, str_of(begins[i])))
+            return true;
+    return false;
+}
+
+static void collect_text(struct collect *x, struct arena *a, const struct mime_part *part, struct str bytes)
+{
+    struct str text = mime_text(a, bytes, part->charset);
+
+    if (part->html || looks_html(text))
+        links_from_html(x->links, text);
+    if (!part->html || part->found == MIME_RAW)
+        links_from_text(x->links, text);
+}
+
+static bool collect_part(void *data, const struct mime_part *part)
+{
+    struct collect *x = data;
+    struct arena *a;
+    struct str bytes;
+    size_t most;
+
+    if (part->raw.n == 0)
+        return true;
+    a = arena_new(0);
+    if (!part->text && !part->html) {
+        mime_decode(a, part, SNIFF, 0, &bytes);
+        if (!looks_html(bytes)) {
+            arena_free(&a);
+            return true;
+        }
+    }
+    most = TEXT_MOST < x->left ? TEXT_MOST : x->left;
+    for (unsigned reading = 0; x->left && mime_decode(a, part, most, reading, &bytes); reading++) {
+        x->left -= bytes.n < x->left ? bytes.n : x->left;
+        collect_text(x, a, part, bytes);
+    }
+    arena_free(&a);
+    return x->left > 0;
+}
+
+/* collect_headers - what people wrote, not what servers did. */
+static void collect_headers(struct context *c, struct links *links)
+{
+    static const char *const traces[] = {"Received", "Return-Path", "DKIM-Signature", "Received-SPF", "Message-ID",
+                                         "References", "In-Reply-To", "Authentication-Results", "Delivered-To"};
+
+    for (const struct header *h = c->message->headers.first; h; h = h->next) {
+        bool trace = str_starts_nocase(h->name, STR("ARC-")) || str_starts_nocase(h->name, STR("Content-"));
+
+        for (size_t i = 0; i < sizeof traces / sizeof *traces; i++)
+            trace = trace || str_is_nocase(h->name, str_of(traces[i]));
+        if (!trace)
+            links_from_text(links, mime_word(c->arena, header_unfold(c->arena, h->value)));
+    }
+}
+
+/* ---- asking ---- */
+
+static bool is_allowed(const struct uribl_options *o, const struct link *link)
+{
+    return pattern_find(&o->allow, link->host) || pattern_find(&o->allow, link->asked);
+}
+
+static bool is_asked(const struct asked *asked, struct str name)
+{
+    for (size_t i = 0; i < asked->count; i++)
+        if (str_is(asked->links[i]->asked, name))
+            return true;
+    return false;
+}
+
+/* takes_addresses - Spamhaus counts a question for an address as abuse of its list of names. */
+static bool takes_addresses(const struct zone *zone)
+{
+    return !str_ends_nocase(zone->name, STR("dbl.spamhaus.org")) &&
+           !str_ends_nocase(zone->name, STR("dbl.dq.spamhaus.net"));
+}
+
+static void ask_about(struct context *c, struct asked *asked, const struct link *link)
+{
+    const struct uribl_options *o = OPTIONS(struct uribl_options, c);
+    struct dns_question **questions = asked->questions + asked->count * o->zones.count;
+
+    for (size_t i = 0; i < o->zones.count; i++) {
+        const struct zone *zone = &o->zones.items[i];
+
+        if (link->ip.known && !takes_addresses(zone))
+            continue;
+        questions[i] = dns_ask(c->arena, &c->message->dns,
+                               link->ip.known ? zone_client_name(c->arena, zone, link->ip)
+                                              : zone_name_name(c->arena, zone, link->asked), DNS_A);
+    }
+    asked->links[asked->count++] = link;
+}
+
+static void uribl_ask(struct context *c)
+{
+    const struct uribl_options *o = OPTIONS(struct uribl_options, c);
+    struct asked *asked = message_state(c, sizeof *asked);
+    struct mime *mime = message_mime(c->message);
+    struct links *links = arena_alloc(c->arena, sizeof *links);
+    struct collect collect = {links, TEXTS_MOST};
+    size_t most;
+
+    *links = links_in(c->arena);
+    if (mime)
+        mime_each(mime, collect_part, &collect);
+    if (o->scan_headers)
+        collect_headers(c, links);
+    asked->hosts = links->count;
+    if (o->zones.count == 0)
+        return;
+    most = ((size_t)o->max_lookups + o->zones.count - 1) / o->zones.count; /* a host is asked about everywhere */
+    asked->deadline = clock_ms() + WAIT_MS;
+    asked->links = arena_array(c->arena, most + 1, sizeof *asked->links);
+    asked->questions = arena_array(c->arena, most * o->zones.count + 1, sizeof *asked->questions);
+    /* what is a link for certain comes first, in case there are too many */
+    for (int bare = 0; bare < 2; bare++) {
+        for (size_t i = 0; i < links->count && asked->count < most; i++) {
+            const struct link *link = &links->items[i];
+
+            if (link->bare != (bare == 1) || (link->ip.known && (!ip_is_v4(link->ip) || !ip_is_public(link->ip))) ||
+                is_allowed(o, link) || is_asked(asked, link->asked))
+                continue;
+            ask_about(c, asked, link);
+        }
+    }
+}
+
+/* ---- judging ---- */
+
+static struct finding listed(struct context *c, const struct zone *zone, const struct link *link, struct str code)
+{
+    fact_set(c, FACT_LIST, arena_printf(c->arena, STR_FMT "=" STR_FMT, STR_ARG(zone->shown), STR_ARG(code)));
+    if (zone->text.n)
+        return bad(c, "5.7.1", STR_FMT, STR_ARG(zone_text(c->arena, zone, c->session->peer.ip)));
+    return bad(c, "5.7.1", STR_FMT " is listed by " STR_FMT, STR_ARG(link->asked), STR_ARG(zone->shown));
+}
+
+static struct finding uribl_message(struct context *c)
+{
+    const struct uribl_options *o = OPTIONS(struct uribl_options, c);
+    struct asked *asked = message_state(c, sizeof *asked);
+    struct str doubt = STR_NONE, first_code = STR_NONE;
+    const struct zone *first = NULL;
+    const struct link *first_link = NULL;
+
+    if (asked->hosts)
+        fact_set(c, FACT_LINKS, arena_printf(c->arena, "%zu", asked->hosts));
+    for (size_t i = 0; i < asked->count * o->zones.count; i++) {
+        const struct zone *zone = &o->zones.items[i % o->zones.count];
+        const struct link *link = asked->links[i / o->zones.count];
+        const struct dns_answer *answer;
+        enum zone_said said;
+        struct str why;
+
+        if (!asked->questions[i])
+            continue;
+        answer = dns_harvest(asked->questions[i], asked->deadline);
+        said = zone_judge(c->arena, zone, answer, &why);
+        health_seen(zone, link->asked, said, answer->took_ms);
+        if (said == ZONE_LISTED && !health_trusts(zone, asked->deadline)) {
+            said = ZONE_UNSURE;
+            why = STR("not trusted");
+        }
+        if (said == ZONE_LISTED && !first) {
+            first = zone;
+            first_link = link;
+            first_code = why;
+        } else if (said == ZONE_UNSURE) {
+            doubt = arena_printf(c->arena, STR_FMT "=" STR_FMT, STR_ARG(zone->shown), STR_ARG(why));
+        }
+    }
+    if (first)
+        return listed(c, first, first_link, first_code);
+    if (doubt.n == 0)
+        return NO_OPINION;
+    fact_set(c, FACT_LIST_UNSURE, doubt);
+    return unsure(c, "a block list could not be asked");
+}
+
+const struct policy policy_uribl = {
+    .name = "uribl",
+    .summary = "refuse messages with links to hosts on DNS block lists",
+    .options = uribl_rows,
+    .options_size = sizeof(struct uribl_options),
+    .presets = {.enabled = "no", .karma = "-1", .skip = "local, auth, whitelisted"},
+    .ask = {[AT_MESSAGE] = uribl_ask},
+    .at = {[AT_MESSAGE] = uribl_message},
+    .wants_body = true,
+};

@@ -1,0 +1,172 @@
+/* virus - messages with a virus in them, as a scanner knows them.
+ *
+ * The scan begins in the ask pass, so that it goes on beside the spam scanner's, and is waited for in the other. What
+ * is infected never passes because the scanner is down, unless on_error says so.
+ */
+#include "policy.h"
+#include "scan/clamd.h"
+#include "worker.h"
+
+#define FORGED STR("X-Virus-")
+#define STATUS_FIELD STR("X-Virus-Status")
+
+enum on_error { ERROR_TEMPFAIL, ERROR_ACCEPT };
+enum encrypted { ENCRYPTED_ACCEPT, ENCRYPTED_REJECT };
+
+static const char *const engine_words[] = {"clamd", "libclamav", NULL};
+static const char *const error_words[] = {"tempfail", "accept", NULL};
+static const char *const encrypted_words[] = {"accept", "reject", NULL};
+static const struct engine *const engines[] = {&engine_clamd, &engine_libclamav};
+
+struct virus_options {
+    int engine; /* index into engines */
+    struct str socket, database;
+    uint64_t max_size;
+    int on_error;  /* enum on_error */
+    int encrypted; /* enum encrypted */
+    int64_t timeout;
+    struct talk_where where;
+};
+
+static const struct option virus_rows[] = {
+    OPT_WORD(struct virus_options, engine, "clamd", engine_words, "what scans"),
+    OPT_STRING(struct virus_options, socket, "/run/clamav/clamd.ctl",
+               "where clamd listens: /path, unix:/path or inet:PORT@HOST"),
+    OPT_STRING(struct virus_options, database, "/var/lib/clamav", "libclamav's signatures; clamd has its own"),
+    OPT_SIZE(struct virus_options, max_size, "25000000", 1, 4e9,
+             "larger messages are not scanned; clamd's StreamMaxLength should not be below it"),
+    OPT_WORD(struct virus_options, on_error, "tempfail", error_words,
+             "what becomes of a message that the scanner could not judge"),
+    OPT_WORD(struct virus_options, encrypted, "accept", encrypted_words,
+             "what becomes of encrypted archives and documents, where clamd is set to tell of them"),
+    OPT_DURATION(struct virus_options, timeout, "60s", 100, 600000, "how long to wait for the scanner"),
+    OPTION_END,
+};
+
+struct scanning {
+    const struct engine *engine;
+    void *scan;      /* NULL: it was not begun */
+    struct str why;  /* why not */
+    bool failed;     /* because something is wrong */
+};
+
+static void virus_prepare(struct arena *a, void *options, struct place at, struct problems *problems)
+{
+    struct virus_options *o = options;
+    struct str error;
+
+    if (engines[o->engine] == &engine_libclamav) {
+        o->where.shown = o->database;
+        if (!str_starts(o->database, STR("/")))
+            problem_error(problems, at, "virus: database = \"" STR_FMT "\" is no absolute path", STR_ARG(o->database));
+        return;
+    }
+    if (!talk_where(a, o->socket, &o->where, &error))
+        problem_error(problems, at, "virus: socket = \"" STR_FMT "\": " STR_FMT, STR_ARG(o->socket), STR_ARG(error));
+}
+
+static void virus_ask(struct context *c)
+{
+    const struct virus_options *o = OPTIONS(struct virus_options, c);
+    struct scanning *s = message_state(c, sizeof *s);
+    struct raw raw;
+
+    s->engine = engines[o->engine];
+    if (raw_size(c->message) > o->max_size) {
+        s->why = STR("too large");
+    } else if (!raw_message(c->message, &raw)) {
+        s->why = STR("the message cannot be read");
+        s->failed = true;
+    } else {
+        s->scan = s->engine->begin(c->arena, &o->where, &raw, clock_ms() + o->timeout);
+    }
+}
+
+/* not_judged - it is not the client's doing: nothing weighs on it. */
+static struct finding not_judged(struct context *c, struct str why)
+{
+    struct finding f;
+
+    fact_set(c, FACT_SCANNER, why);
+    if (OPTIONS(struct virus_options, c)->on_error == ERROR_ACCEPT)
+        return unsure(c, "the virus scanner could not be asked");
+    f = bad(c, "5.7.1", "the virus scanner could not be asked, try again later");
+    f.temporary = true;
+    f.again = true;
+    return f;
+}
+
+static void say_status(struct context *c, const char *format, struct str name)
+{
+    struct str shown = str_escaped(c->arena, name);
+    struct buf b = buf_in(c->arena);
+
+    buf_addf(&b, "%s", format);
+    if (name.n)
+        buf_addf(&b, " (" STR_FMT ")", STR_ARG(shown));
+    edit_add_header(c->arena, c->message->edits, STATUS_FIELD, buf_str(&b));
+}
+
+static struct finding found(struct context *c, struct str name)
+{
+    fact_set(c, FACT_VIRUS, name);
+    if (!str_starts(name, STR("Heuristics.Encrypted."))) {
+        say_status(c, "infected", name); /* for who only wants to see what it would refuse */
+        return bad(c, "5.7.1", "Virus found: " STR_FMT, STR_ARG(name));
+    }
+    say_status(c, "encrypted", name);
+    if (OPTIONS(struct virus_options, c)->encrypted == ENCRYPTED_ACCEPT)
+        return NO_OPINION;
+    return bad(c, "5.7.1", "encrypted content is not accepted here: " STR_FMT, STR_ARG(name));
+}
+
+static struct finding virus_message(struct context *c)
+{
+    struct scanning *s = message_state(c, sizeof *s);
+    struct virus_answer answer;
+
+    if (!forged_remove(c->message, FORGED))
+        return bad(c, "5.6.0", "the header has more than %d X-Virus fields", FORGED_MOST);
+    if (s->failed)
+        return not_judged(c, s->why);
+    if (!s->scan) {
+        fact_set(c, FACT_SCANNER, s->why);
+        return NO_OPINION;
+    }
+    answer = s->engine->finish(s->scan);
+    if (answer.known)
+        fact_set(c, FACT_SCANNER, STR("known"));
+    switch (answer.said) {
+    case VIRUS_CLEAN:
+        say_status(c, "clean", STR_NONE);
+        return NO_OPINION;
+    case VIRUS_FOUND:
+        return found(c, answer.text);
+    case VIRUS_TOO_LARGE:
+        fact_set(c, FACT_SCANNER, answer.text);
+        return NO_OPINION;
+    case VIRUS_ERROR:
+        break;
+    }
+    return not_judged(c, answer.text);
+}
+
+/* virus_finish - nobody's word counts but ours, not even that of a client who is not scanned. */
+static void virus_finish(struct context *c)
+{
+    forged_remove(c->message, FORGED);
+}
+
+const struct policy policy_virus = {
+    .name = "virus",
+    .summary = "refuse messages in which a scanner finds a virus",
+    .options = virus_rows,
+    .options_size = sizeof(struct virus_options),
+    .presets = {.enabled = "no", .karma = "-1"},
+    .ask = {[AT_MESSAGE] = virus_ask},
+    .at = {[AT_MESSAGE] = virus_message},
+    .prepare = virus_prepare,
+    .finish = virus_finish,
+    .wants_body = true,
+    .edits = true,
+};
