@@ -497,7 +497,7 @@ static void test_configuration(void)
         const char *text, *part;
     } cases[] = {
         {"virus { enabled = yes  socket = \"clamd.ctl\" }", "virus: socket = \"clamd.ctl\""},
-        {"virus { enabled = yes  engine = libclamav }", "libclamav"},
+        {"virus { enabled = yes  engine = clamav }", "engine"},
         {"spamassassin { enabled = yes  server = \"783\" }", "spamassassin: server = \"783\""},
         {"spamassassin { enabled = yes  user = \"a b\" }", "user"},
         {"spamassassin { enabled = yes  subject_prefix = \"äöüäöüäöüäöüäöüäöüäöü\" }", "subject_prefix is too long"},

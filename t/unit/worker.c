@@ -54,6 +54,12 @@ const char *__asan_default_options(void)
     return "handle_segv=0:handle_sigill=0:handle_abort=0";
 }
 
+const char *__tsan_default_options(void);
+const char *__tsan_default_options(void)
+{
+    return "handle_segv=0:handle_sigill=0:handle_abort=0";
+}
+
 static char loaded[64] = "nothing";
 
 static bool test_load(struct arena *a, const char *directory, struct str *version, uint64_t *count, struct str *why)
