@@ -50,6 +50,7 @@ static struct {
     pthread_t thread;
     int bell;          /* eventfd */
     int program;       /* O_PATH: an upgrade does not change what runs */
+    const char *tmp;
     int64_t look_ms;
 } keeper = {.bell = -1, .program = -1};
 
@@ -173,7 +174,7 @@ static void start_server(struct crew *c)
         return;
     }
     *s = (struct server){.fd = pair[0], .stamp = c->seen};
-    snprintf(s->tmp, sizeof s->tmp, "/tmp/sme-worker-XXXXXX");
+    snprintf(s->tmp, sizeof s->tmp, "%s/sme-worker-XXXXXX", keeper.tmp);
     if (!mkdtemp(s->tmp) || !spawn(s, c, pair[1])) {
         log_error("a worker for %s cannot be started: %s", c->kind, strerror(errno));
         set_text(c->why, STR("its worker cannot be started"));
@@ -457,6 +458,7 @@ bool worker_start(const struct worker_settings *settings)
     int error;
 
     keeper.look_ms = settings->look_ms ? settings->look_ms : LOOK_MS;
+    keeper.tmp = settings->tmp ? settings->tmp : "/tmp";
     keeper.program = open_program(settings->program);
     keeper.bell = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     if (keeper.program < 0 || keeper.bell < 0) {

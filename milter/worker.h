@@ -25,6 +25,7 @@ struct config;
 
 struct worker_settings {
     const char *program; /* NULL: sme-milter-worker beside the running program, or where it was installed */
+    const char *tmp;     /* where temporary directories are made; NULL: /tmp */
     unsigned jobs;       /* at once, of all kinds; 0: as there are processors */
     int64_t look_ms;     /* how often the directories of signatures are looked at; 0: every minute */
 };

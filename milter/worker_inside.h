@@ -23,7 +23,7 @@ struct server {
     int64_t since;       /* clock_ms() of the state's beginning */
     bool killed;
     uint64_t stamp;      /* of the signatures, looked at before it began to load */
-    char tmp[64];
+    char tmp[PATH_ROOM];
     char version[TEXT_ROOM]; /* of its signatures */
 };
 

@@ -327,8 +327,8 @@ int worker_serve(const struct worker_kind *const *kinds, size_t count, int argc,
     if (!server.kind || close_range(WORKER_SOCKET + 1, ~0U, 0) != 0)
         return EX_USAGE;
     if (!prepare(argv[1], argv[2], &why)) {
+        rmdir(argv[1]); /* first: who hears of the failure may kill us */
         say_text(WORKER_SOCKET, FRAME_FAILED, why);
-        rmdir(argv[1]);
         return EX_UNAVAILABLE;
     }
     loop();
