@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <sysexits.h>
 #include <unistd.h>
 
@@ -134,6 +135,29 @@ int file_create(const char *path)
     return error;
 }
 
+/* mend_beside - SQLite makes its log with the rights that the file has at that moment. */
+static void mend_beside(struct arena *a, const char *path, const char *suffix, mode_t rights)
+{
+    const char *name = arena_printf(a, "%s%s", path, suffix).p;
+    struct stat st;
+
+    if (lstat(name, &st) == 0 && S_ISREG(st.st_mode) && st.st_uid == geteuid() && !(st.st_mode & S_IWUSR)
+        && chmod(name, rights) != 0)
+        log_warn("%s cannot be made writable: %s", name, strerrorname_np(errno));
+}
+
+void file_mend(const char *path)
+{
+    struct arena *a = arena_new(256);
+    struct stat st;
+
+    if (lstat(path, &st) == 0 && S_ISREG(st.st_mode) && st.st_uid == geteuid() && (st.st_mode & S_IWUSR)) {
+        mend_beside(a, path, "-wal", st.st_mode & 0666);
+        mend_beside(a, path, "-shm", st.st_mode & 0666);
+    }
+    arena_free(&a);
+}
+
 static bool move_beside(struct arena *a, const char *path, const char *to, const char *suffix)
 {
     return rename(arena_printf(a, "%s%s", path, suffix).p, arena_printf(a, "%s%s", to, suffix).p) == 0
@@ -170,11 +194,35 @@ bool file_is_damage(int rc)
     return (rc & 0xff) == SQLITE_CORRUPT || (rc & 0xff) == SQLITE_NOTADB;
 }
 
+static bool is_systems(int rc)
+{
+    return (rc & 0xff) == SQLITE_IOERR || (rc & 0xff) == SQLITE_CANTOPEN || (rc & 0xff) == SQLITE_FULL;
+}
+
+/* SQLite asks again in other ways before it gives up, so that what it has in the end may be the last attempt's ENOENT
+ * for a log that could not be made. */
+int file_errno(sqlite3 *db, const char *path, int rc)
+{
+    int error = db && is_systems(rc) ? sqlite3_system_errno(db) : 0;
+    struct statvfs fs;
+
+    if ((rc & 0xff) == SQLITE_FULL)
+        return error == EDQUOT ? EDQUOT : ENOSPC;
+    if ((!is_systems(rc) && (rc & 0xff) != SQLITE_READONLY) || (error && error != ENOENT) || !path
+        || statvfs(path, &fs) != 0)
+        return error;
+    if (fs.f_flag & ST_RDONLY)
+        return EROFS;
+    if ((rc & 0xff) == SQLITE_CANTOPEN && (fs.f_bavail == 0 || (fs.f_files > 0 && fs.f_favail == 0)))
+        return ENOSPC;
+    return error;
+}
+
 struct str file_words(sqlite3 *db, int rc, struct arena *a)
 {
-    int error = db ? sqlite3_system_errno(db) : 0;
-    bool systems = (rc & 0xff) == SQLITE_IOERR || (rc & 0xff) == SQLITE_CANTOPEN || (rc & 0xff) == SQLITE_FULL;
-    const char *words = systems && error ? strerrordesc_np(error) : NULL;
+    const char *path = db ? sqlite3_db_filename(db, "main") : NULL;
+    int error = file_errno(db, path && *path ? path : NULL, rc);
+    const char *words = error ? strerrordesc_np(error) : NULL;
 
     if (!words && rc > 0xff) /* the kind of trouble is only in the number: see <https://sqlite.org/rescode.html> */
         return arena_printf(a, "%s (SQLite's code %d)", sqlite3_errstr(rc), rc);
@@ -211,6 +259,29 @@ int file_open(const char *path, int flags, int busy_ms, sqlite3 **db)
     sqlite3_file_control(*db, "main", SQLITE_FCNTL_PERSIST_WAL, &yes);
     sqlite3_db_config(*db, SQLITE_DBCONFIG_TRUSTED_SCHEMA, 0, NULL); /* whoever wrote the file */
     return SQLITE_OK;
+}
+
+bool file_has_log(const char *path)
+{
+    return file_wal_bytes(path) > 0 || file_id_beside(path, "-journal").there;
+}
+
+int file_open_frozen(const char *path, sqlite3 **db)
+{
+    struct arena *a = arena_new(512);
+    struct buf uri = buf_in(a);
+    int rc;
+
+    buf_add(&uri, STR("file:"));
+    for (const char *p = path; *p; p++)
+        if (strchr("%?#", *p))
+            buf_addf(&uri, "%%%02x", (unsigned)*p);
+        else
+            buf_addc(&uri, *p);
+    buf_add(&uri, STR("?immutable=1"));
+    rc = file_open(buf_str(&uri).p, SQLITE_OPEN_READONLY | SQLITE_OPEN_URI, 0, db);
+    arena_free(&a);
+    return rc;
 }
 
 void file_close(sqlite3 **db)
@@ -274,8 +345,12 @@ static sqlite3 *fail_errno(struct opening *o, int error, int usual)
     return fail(o, NULL, status, str_of(strerrordesc_np(error)));
 }
 
-static int status_of(int rc)
+static int status_of(sqlite3 *db, const char *path, int rc)
 {
+    int error = file_errno(db, path, rc);
+
+    if (error == EROFS || error == ENOSPC || error == EDQUOT)
+        return EX_IOERR;
     switch (rc & 0xff) {
     case SQLITE_BUSY:
     case SQLITE_LOCKED:
@@ -294,18 +369,15 @@ static int status_of(int rc)
 
 static sqlite3 *fail_sqlite(struct opening *o, sqlite3 *db, int rc)
 {
-    return fail(o, db, status_of(rc), file_words(db, rc, o->arena));
+    return fail(o, db, status_of(db, o->path, rc), file_words(db, rc, o->arena));
 }
 
-/* is_current - whether a file that is only read needs no change before. */
-static bool is_current(sqlite3 *db, const struct schema *schema)
+/* fail_to_write - it can be read: by whom is not the question where nobody can write. */
+static sqlite3 *fail_to_write(struct opening *o, sqlite3 *db)
 {
-    int64_t newest = 0;
-    int rc;
-
-    while (schema->steps[newest])
-        newest++;
-    return file_number(db, "PRAGMA user_version", &rc) == newest && rc == SQLITE_OK;
+    if (file_errno(db, o->path, SQLITE_READONLY) == EROFS)
+        return fail(o, db, EX_IOERR, STR("it can be read, but not written: the file system is read-only"));
+    return fail(o, db, EX_NOPERM, STR("it can be read, but not written"));
 }
 
 /* bring_up - of the right kind and version, and not damaged. */
@@ -322,22 +394,40 @@ static sqlite3 *bring_up(struct opening *o, sqlite3 *db, off_t size, bool write)
     case MIGRATE_FOREIGN:
         return fail(o, db, EX_DATAERR, why);
     case MIGRATE_FAILED:
-        return fail(o, db, status_of(rc), why);
+        if (write && sqlite3_db_readonly(db, "main") == 1 && file_errno(db, o->path, rc) == EROFS)
+            return fail(o, db, EX_IOERR, STR("it cannot be written: the file system is read-only"));
+        return why.n ? fail(o, db, status_of(db, o->path, rc), why) : fail_sqlite(o, db, rc);
     }
     if (size <= COMMAND_CHECK_BYTES && (rc = file_check(db, o->arena, &why)) != SQLITE_OK)
-        return fail(o, db, status_of(rc), why);
+        return fail(o, db, status_of(db, o->path, rc), why);
     if (write && sqlite3_db_readonly(db, "main") == 1)
-        return fail(o, db, EX_NOPERM, STR("it can be read, but not written"));
+        return fail_to_write(o, db);
     if (write)
         rc = sqlite3_exec(db, "PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL", NULL, NULL, NULL);
     return rc == SQLITE_OK ? db : fail_sqlite(o, db, rc);
+}
+
+/* open_frozen - to read it where SQLite cannot make what it needs beside it; NULL: that does not help. */
+static sqlite3 *open_frozen(struct opening *o)
+{
+    sqlite3 *db = NULL;
+
+    if (!file_has_log(o->path) && file_open_frozen(o->path, &db) == SQLITE_OK && migrate_is_current(db, o->schema))
+        return db;
+    sqlite3_close_v2(db);
+    return NULL;
+}
+
+static bool needs_frozen(int rc)
+{
+    return (rc & 0xff) == SQLITE_CANTOPEN || (rc & 0xff) == SQLITE_IOERR || (rc & 0xff) == SQLITE_READONLY;
 }
 
 sqlite3 *database_open_file(const char *path, const struct schema *schema, bool create, bool write, struct arena *a,
                             struct str *error, int *status)
 {
     struct opening o = {path, schema, a, error, status};
-    sqlite3 *db = NULL;
+    sqlite3 *db = NULL, *frozen;
     struct stat st;
     int rc;
 
@@ -354,9 +444,12 @@ sqlite3 *database_open_file(const char *path, const struct schema *schema, bool 
             return fail_sqlite(&o, db, rc);
         sqlite3_busy_timeout(db, COMMAND_BUSY_MS);
         sqlite3_db_config(db, SQLITE_DBCONFIG_TRUSTED_SCHEMA, 0, NULL);
-        if (write || is_current(db, schema))
+        if (write || migrate_is_current(db, schema))
             return bring_up(&o, db, st.st_size, write);
+        frozen = needs_frozen(sqlite3_extended_errcode(db)) ? open_frozen(&o) : NULL;
         sqlite3_close_v2(db);
+        if (frozen)
+            return bring_up(&o, frozen, st.st_size, false);
         write = true;
     }
 }

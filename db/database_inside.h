@@ -67,8 +67,19 @@ int file_prepare(sqlite3 *db);
 /* file_check - PRAGMA quick_check; SQLITE_CORRUPT with the first thing that is wrong in *why. */
 int file_check(sqlite3 *db, struct arena *a, struct str *why);
 
+/* file_mend - a file that could not be written, and now can: so shall its log. */
+void file_mend(const char *path);
+
 /* file_set_aside - rename it with what belongs to it; *name is the new one. 0 or errno. */
 int file_set_aside(const char *path, struct arena *a, struct str *name);
+
+/* file_open_frozen - to read a file that has no log where SQLite cannot make one: the file system takes no writes. As
+ * long as nobody else writes it is what is in it; damage that is seen in this way proves nothing. */
+int file_open_frozen(const char *path, sqlite3 **db);
+bool file_has_log(const char *path); /* something that was written is not in the file itself */
+
+/* file_errno - the system's reason, where SQLite's code has one; EROFS and ENOSPC also where it hides them. Or 0. */
+int file_errno(sqlite3 *db, const char *path, int rc);
 
 int64_t file_number(sqlite3 *db, const char *sql, int *rc); /* the first column of the first row */
 struct str file_words(sqlite3 *db, int rc, struct arena *a); /* SQLite's words, with the system's where it has some */
@@ -93,12 +104,16 @@ struct readers {
     unsigned count, waiters;
     uint64_t generation; /* counts files: those of an older one are closed when they come back */
     bool allowed;
+    bool frozen; /* opened by file_open_frozen() */
+    bool paused; /* whoever wants one waits: it does not take long */
     struct file_id id; /* the file that was checked */
 };
 
 void readers_begin(struct readers *r);
-void readers_allow(struct database *db, struct file_id id);
+void readers_allow(struct database *db, struct file_id id, bool frozen);
 void readers_forbid(struct database *db); /* and close those that are idle */
+void readers_pause(struct database *db); /* close them all: an attempt to write begins, and must find nothing open */
+void readers_resume(struct database *db);
 void readers_end(struct database *db);
 
 /* ---- the daemon's side ---- */

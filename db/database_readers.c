@@ -35,14 +35,33 @@ static void free_all(struct database_reader *list)
     }
 }
 
-void readers_allow(struct database *db, struct file_id id)
+/* retire - every connection that there is: the idle ones at once, the others when they come back. Under the lock; the
+ * list that is returned is to be freed without it. */
+static struct database_reader *retire(struct readers *r)
+{
+    struct database_reader *idle = r->idle;
+
+    r->generation++;
+    r->idle = NULL;
+    for (struct database_reader *reader = idle; reader; reader = reader->next)
+        r->count--;
+    pthread_cond_broadcast(&r->returned);
+    return idle;
+}
+
+void readers_allow(struct database *db, struct file_id id, bool frozen)
 {
     struct readers *r = &db->readers;
+    struct database_reader *idle = NULL;
 
     pthread_mutex_lock(&r->lock);
+    if (r->allowed && r->frozen != frozen)
+        idle = retire(r);
     r->allowed = true;
+    r->frozen = frozen;
     r->id = id;
     pthread_mutex_unlock(&r->lock);
+    free_all(idle);
 }
 
 void readers_forbid(struct database *db)
@@ -52,14 +71,36 @@ void readers_forbid(struct database *db)
 
     pthread_mutex_lock(&r->lock);
     r->allowed = false;
-    r->generation++;
-    idle = r->idle;
-    r->idle = NULL;
-    for (struct database_reader *reader = idle; reader; reader = reader->next)
-        r->count--;
-    pthread_cond_broadcast(&r->returned);
+    idle = retire(r);
     pthread_mutex_unlock(&r->lock);
     free_all(idle);
+}
+
+void readers_pause(struct database *db)
+{
+    struct timespec until = database_real_time(database_real_ms() + WAIT_MOST_MS);
+    struct readers *r = &db->readers;
+    struct database_reader *idle;
+
+    pthread_mutex_lock(&r->lock);
+    r->paused = true;
+    idle = retire(r);
+    r->waiters++;
+    while (r->count && pthread_cond_timedwait(&r->returned, &r->lock, &until) == 0)
+        ;
+    r->waiters--;
+    pthread_mutex_unlock(&r->lock);
+    free_all(idle);
+}
+
+void readers_resume(struct database *db)
+{
+    struct readers *r = &db->readers;
+
+    pthread_mutex_lock(&r->lock);
+    r->paused = false;
+    pthread_cond_broadcast(&r->returned);
+    pthread_mutex_unlock(&r->lock);
 }
 
 void readers_end(struct database *db)
@@ -72,7 +113,7 @@ void readers_end(struct database *db)
 }
 
 /* reader_open - NULL: it cannot be read, or it is not the file that was checked. */
-static struct database_reader *reader_open(struct database *db, struct file_id id, uint64_t generation)
+static struct database_reader *reader_open(struct database *db, struct file_id id, bool frozen, uint64_t generation)
 {
     struct database_reader *reader = calloc(1, sizeof *reader);
     int rc, moved = 0;
@@ -81,7 +122,12 @@ static struct database_reader *reader_open(struct database *db, struct file_id i
         log_panic("out of memory for a reader");
     reader->owner = db;
     reader->generation = generation;
-    rc = file_open(db->path, SQLITE_OPEN_READONLY, READER_BUSY_MS, &reader->db);
+    if (frozen && file_has_log(db->path))
+        rc = SQLITE_CANTOPEN; /* somebody can write after all */
+    else if (frozen)
+        rc = file_open_frozen(db->path, &reader->db);
+    else
+        rc = file_open(db->path, SQLITE_OPEN_READONLY, READER_BUSY_MS, &reader->db);
     if (rc == SQLITE_OK)
         rc = sqlite3_exec(reader->db, "PRAGMA cache_size = -1000; PRAGMA query_only = 1", NULL, NULL, NULL);
     if (rc == SQLITE_OK)
@@ -99,10 +145,10 @@ static bool wait_for_one(struct readers *r)
     bool in_time = true;
 
     r->waiters++;
-    while (r->allowed && !r->idle && r->count >= READERS_MOST && in_time)
+    while (r->allowed && (r->paused || (!r->idle && r->count >= READERS_MOST)) && in_time)
         in_time = pthread_cond_timedwait(&r->returned, &r->lock, &until) == 0;
     r->waiters--;
-    return r->allowed && (r->idle || r->count < READERS_MOST);
+    return r->allowed && !r->paused && (r->idle || r->count < READERS_MOST);
 }
 
 struct database_reader *database_reader_borrow(struct database *db)
@@ -111,7 +157,7 @@ struct database_reader *database_reader_borrow(struct database *db)
     struct database_reader *reader = NULL;
     struct file_id id;
     uint64_t generation;
-    bool free_place;
+    bool free_place, frozen;
 
     pthread_mutex_lock(&r->lock);
     free_place = wait_for_one(r);
@@ -122,15 +168,16 @@ struct database_reader *database_reader_borrow(struct database *db)
         r->count++;
     }
     id = r->id;
+    frozen = r->frozen;
     generation = r->generation;
     pthread_mutex_unlock(&r->lock);
     if (reader || !free_place)
         return reader;
-    reader = reader_open(db, id, generation);
+    reader = reader_open(db, id, frozen, generation);
     if (!reader) { /* if it is another file, the writer will see that within a second */
         pthread_mutex_lock(&r->lock);
         r->count--;
-        pthread_cond_signal(&r->returned);
+        pthread_cond_broadcast(&r->returned);
         pthread_mutex_unlock(&r->lock);
     }
     return reader;
@@ -160,7 +207,7 @@ void database_reader_return(struct database_reader *reader, int sqlite_result)
         r->count--;
     }
     if (r->waiters)
-        pthread_cond_signal(&r->returned);
+        pthread_cond_broadcast(&r->returned);
     pthread_mutex_unlock(&r->lock);
     if (!good)
         reader_free(reader);

@@ -21,6 +21,7 @@
 #define WAL_PAGES 4096         /* then the log is written into the file: 16 MiB */
 #define WAL_LONG_BYTES (64u * 1024 * 1024)
 #define WAL_AGAIN_MS 200       /* between attempts while a reader holds it */
+#define OTHER_VERSION SQLITE_NOTICE /* a code that SQLite never returns */
 #define SET_ASIDE_MOST 8       /* files of one process: where all is damaged, the disk must not be filled */
 
 sqlite3 *database_writer_db(struct database_writer *w)
@@ -40,8 +41,20 @@ uint64_t database_writer_opened(const struct database_writer *w)
 
 /* ---- opening ---- */
 
-static enum database_state state_of(int rc)
+static enum database_state state_of_errno(int error)
 {
+    return error == EROFS                       ? DATABASE_READ_ONLY
+           : error == ENOSPC || error == EDQUOT ? DATABASE_FULL
+                                                : DATABASE_BROKEN;
+}
+
+/* state_of - what cannot be made or made longer says little: the system's reason says more. */
+static enum database_state state_of(const struct database *db, int rc)
+{
+    enum database_state state = state_of_errno(file_errno(db->writer.db, db->path, rc));
+
+    if (state != DATABASE_BROKEN)
+        return state;
     switch (rc & 0xff) {
     case SQLITE_BUSY:
     case SQLITE_LOCKED:
@@ -77,11 +90,7 @@ static bool in_trouble(struct database *db, enum database_state state, struct st
 
 static bool trouble_of_errno(struct database *db, int error)
 {
-    enum database_state state = error == EROFS                       ? DATABASE_READ_ONLY
-                                : error == ENOSPC || error == EDQUOT ? DATABASE_FULL
-                                                                     : DATABASE_BROKEN;
-
-    return in_trouble(db, state, str_of(strerrordesc_np(error)));
+    return in_trouble(db, state_of_errno(error), str_of(strerrordesc_np(error)));
 }
 
 /* give_up_file - nobody shall use it any more. */
@@ -103,7 +112,7 @@ static bool set_aside(struct database *db, struct str why, struct arena *a)
         return in_trouble(db, DATABASE_BROKEN, arena_printf(a, "damaged again and again: " STR_FMT, STR_ARG(why)));
     error = file_set_aside(db->path, a, &name);
     if (error)
-        return in_trouble(db, state_of(error == EROFS ? SQLITE_READONLY : SQLITE_IOERR),
+        return in_trouble(db, state_of_errno(error),
                           arena_printf(a, "damaged (" STR_FMT "), and cannot be set aside: %s", STR_ARG(why),
                                        strerrordesc_np(error)));
     pthread_mutex_lock(&db->lock);
@@ -170,19 +179,52 @@ static int open_it(struct database *db, struct arena *a, struct str *why, enum d
 /* use_it - what was opened is sound: let readers in; true when it can also be written. */
 static bool use_it(struct database *db)
 {
-    bool known = file_id_same(db->id, db->checked);
-
     db->checked = db->id;
     db->wal_id = file_id_beside(db->path, "-wal");
     db->shm_id = file_id_beside(db->path, "-shm");
     db->writer.opened++;
-    if (!known)
-        readers_allow(db, db->id);
+    readers_allow(db, db->id, false);
     if (db->kind->changed)
         db->kind->changed(db->ctx);
     if (sqlite3_db_readonly(db->writer.db, "main") == 1)
         return in_trouble(db, DATABASE_READ_ONLY, STR("the file cannot be written"));
     return true;
+}
+
+/* read_frozen - what cannot be written now, since even the log cannot be made, may well be read: who is in the penalty
+ * box is known on a disk that is full or read-only. */
+static void read_frozen(struct database *db, struct arena *a)
+{
+    struct file_id id = file_id_of(db->path);
+    bool known = id.there && file_id_same(id, db->checked), sound = false;
+    struct str why = STR_NONE;
+    sqlite3 *sql = NULL;
+
+    if (id.there && !file_has_log(db->path) && file_open_frozen(db->path, &sql) == SQLITE_OK)
+        sound = migrate_is_current(sql, db->kind->schema) && (known || file_check(sql, a, &why) == SQLITE_OK);
+    file_close(&sql);
+    if (!sound || !file_id_same(id, file_id_of(db->path)))
+        return;
+    db->id = db->checked = id;
+    db->wal_id = file_id_beside(db->path, "-wal");
+    db->shm_id = file_id_beside(db->path, "-shm");
+    readers_allow(db, id, true);
+    if (!known && db->kind->changed)
+        db->kind->changed(db->ctx);
+}
+
+/* open_failed - the state that follows from it, and who may read. Always false. */
+static bool open_failed(struct database *db, int rc, enum database_state state, struct str why, struct arena *a)
+{
+    if (rc != SQLITE_OK)
+        state = state_of(db, rc);
+    if (rc == SQLITE_OK || !file_id_same(db->id, db->checked))
+        give_up_file(db);
+    else
+        writer_close(db); /* readers go on: it was sound */
+    if (rc != SQLITE_OK && state != DATABASE_LOCKED && !file_is_damage(rc))
+        read_frozen(db, a);
+    return in_trouble(db, state, why);
 }
 
 /* writer_open - true: open, sound, of our version, and it can be written as far as can be known. */
@@ -199,6 +241,7 @@ static bool writer_open(struct database *db, struct arena *a)
             return trouble_of_errno(db, rc);
         if (lstat(db->path, &st) == 0 && !S_ISREG(st.st_mode))
             return in_trouble(db, DATABASE_BROKEN, STR("not a regular file"));
+        file_mend(db->path);
         rc = open_it(db, a, &why, &state);
         if (rc == SQLITE_OK && state == DATABASE_FINE)
             return use_it(db);
@@ -207,16 +250,13 @@ static bool writer_open(struct database *db, struct arena *a)
                 continue;
             return false;
         }
-        if (rc == SQLITE_OK || !file_id_same(db->id, db->checked))
-            give_up_file(db);
-        else
-            writer_close(db); /* readers go on: it was sound */
-        return in_trouble(db, rc == SQLITE_OK ? state : state_of(rc), why);
+        return open_failed(db, rc, state, why, a);
     }
 }
 
 /* ---- is it still the same file, with the same content? ---- */
 
+/* look_for_changes - OTHER_VERSION in *rc: what somebody else wrote is not ours to use as it is. */
 static void look_for_changes(struct database *db, int *rc)
 {
     int64_t version = file_number(db->writer.db, "PRAGMA data_version", rc);
@@ -224,6 +264,12 @@ static void look_for_changes(struct database *db, int *rc)
     if (*rc != SQLITE_OK || version == db->data_version)
         return;
     db->data_version = version;
+    if (!migrate_is_current(db->writer.db, db->kind->schema)) {
+        *rc = sqlite3_extended_errcode(db->writer.db);
+        if (*rc == SQLITE_OK || *rc == SQLITE_ROW || *rc == SQLITE_DONE)
+            *rc = OTHER_VERSION;
+        return;
+    }
     if (db->kind->changed)
         db->kind->changed(db->ctx);
 }
@@ -360,14 +406,20 @@ static void roll_back(struct database *db)
 /* writer_failed - after any SQLite error of the writer. */
 static bool writer_failed(struct database *db, int rc, struct arena *a)
 {
+    enum database_state state = state_of(db, rc);
     struct str why = file_words(db->writer.db, rc, a);
 
     roll_back(db);
+    if (rc == OTHER_VERSION) {
+        give_up_file(db);
+        db->at_once = true;
+        return false;
+    }
     if (file_is_damage(rc)) {
         set_aside(db, why, a);
         return false;
     }
-    in_trouble(db, state_of(rc), why);
+    in_trouble(db, state, why);
     if (db->status.state != DATABASE_LOCKED && db->status.state != DATABASE_FULL)
         writer_close(db); /* and opened anew: perhaps something about this connection is wrong */
     return false;
@@ -453,7 +505,12 @@ static bool attend(struct database *db, struct arena *a)
     if (db->writer.db && sqlite3_db_readonly(db->writer.db, "main") == 1)
         writer_close(db);
     if (!db->writer.db) {
-        if (!writer_open(db, a))
+        bool open;
+
+        readers_pause(db); /* what they have open of the log read-only, SQLite would not let us write */
+        open = writer_open(db, a);
+        readers_resume(db);
+        if (!open)
             return false;
         sqlite3_wal_hook(db->writer.db, note_wal, db);
     }

@@ -3,7 +3,7 @@
 
 #include "karma_store.h"
 
-#define CLEARED_AHEAD 3600  /* s: a release so much later than the event was stamped by a wrong clock */
+#define AHEAD_MOST 3600     /* s: a release or a visit so much later than the event was stamped by a wrong clock */
 #define BONUS_BEYOND 5      /* naughty connections of a client that never was nice */
 
 static const struct str captured = {"captured", 8};
@@ -44,9 +44,9 @@ bool karma_net_parse(struct str text, struct karma_net *net)
     if (!ip_parse(str_slice(text, 0, slash), &ip))
         return false;
     *net = karma_net_of(ip);
-    if (slash == text.n || str_is(bits, STR("128")))
+    if (slash == text.n || str_is(bits, ip_is_v4(ip) ? STR("32") : STR("64")))
         return true;
-    return str_is(bits, ip_is_v4(ip) ? STR("32") : STR("64"));
+    return ip_is_v4(ip) && str_is(bits, STR("128")) && str_find(text, ':') < text.n;
 }
 
 /* ---- arithmetic ---- */
@@ -105,14 +105,14 @@ static void be_naughty(struct karma_record *r, const struct karma_event *e)
 void karma_apply(struct karma_record *r, const struct karma_event *e)
 {
     int64_t at = (int64_t)e->at;
-    bool older = e->at < r->cleared_at && r->cleared_at <= e->at + CLEARED_AHEAD;
+    bool older = e->at < r->cleared_at && r->cleared_at <= e->at + AHEAD_MOST;
 
     r->connects++;
     if (e->nice)
         r->nice++;
     if (r->first_seen == 0 || at < r->first_seen)
         r->first_seen = at;
-    if (at > r->last_seen)
+    if (at > r->last_seen || r->last_seen > at + AHEAD_MOST)
         r->last_seen = at;
     if (e->naughty && !older)
         be_naughty(r, e);

@@ -16,7 +16,7 @@ const char karma_read_sql[] = "SELECT " COLUMNS " FROM karma WHERE net = ?1";
     " naughty = naughty + (?3 AND NOT (?4 < cleared_at AND cleared_at <= ?4 + 3600)),"                                \
     " connects = connects + 1,"                                                                                       \
     " first_seen = CASE WHEN first_seen = 0 OR ?5 < first_seen THEN ?5 ELSE first_seen END,"                          \
-    " last_seen = max(last_seen, ?5)" box_then
+    " last_seen = CASE WHEN last_seen > ?5 + 3600 THEN ?5 ELSE max(last_seen, ?5) END" box_then
 
 static const char add_sql[] = ADD("0, 0, ?5, max(0, ?5), ''", "");
 static const char add_naughty_sql[] =

@@ -66,11 +66,15 @@ static int take_steps(sqlite3 *db, const struct schema *schema, int64_t from, in
     return rc == SQLITE_OK ? sqlite3_exec(db, last.p, NULL, NULL, NULL) : rc;
 }
 
-static enum migrated failed(sqlite3 *db, const struct schema *schema, struct arena *a, struct str *error, int rc,
-                            int *code)
+/* failed - with words only where there was an older version: that is what is wrong then. */
+static enum migrated failed(sqlite3 *db, const struct schema *schema, const struct version *v, struct arena *a,
+                            struct str *error, int rc, int *code)
 {
     *code = rc;
-    *error = arena_printf(a, "the %s database cannot be brought to this version: %s", schema->name, sqlite3_errmsg(db));
+    *error = STR_NONE;
+    if (v->tables > 0)
+        *error = arena_printf(a, "the %s database cannot be brought to this version: %s", schema->name,
+                              sqlite3_errmsg(db));
     if (!sqlite3_get_autocommit(db))
         sqlite3_exec(db, "ROLLBACK", NULL, NULL, NULL);
     return MIGRATE_FAILED;
@@ -87,7 +91,7 @@ enum migrated migrate_code(sqlite3 *db, const struct schema *schema, struct aren
     while (schema->steps[newest])
         newest++;
     if (rc != SQLITE_OK)
-        return failed(db, schema, a, error, rc, code);
+        return failed(db, schema, &(struct version){0}, a, error, rc, code);
     verdict = judge(&v, schema, newest, a, error);
     if (verdict != MIGRATED || (v.tables > 0 && v.number == newest))
         return verdict;
@@ -101,12 +105,27 @@ enum migrated migrate_code(sqlite3 *db, const struct schema *schema, struct aren
     }
     if (rc == SQLITE_OK)
         rc = sqlite3_exec(db, "COMMIT", NULL, NULL, NULL);
-    return rc == SQLITE_OK ? verdict : failed(db, schema, a, error, rc, code);
+    return rc == SQLITE_OK ? verdict : failed(db, schema, &v, a, error, rc, code);
+}
+
+bool migrate_is_current(sqlite3 *db, const struct schema *schema)
+{
+    struct version v = {0};
+    int64_t newest = 0;
+
+    while (schema->steps[newest])
+        newest++;
+    return version_of(db, &v) == SQLITE_OK && v.tables > 0 && v.application == (int64_t)schema->application_id
+           && v.number == newest;
 }
 
 enum migrated migrate(sqlite3 *db, const struct schema *schema, struct arena *a, struct str *error)
 {
+    enum migrated verdict;
     int code;
 
-    return migrate_code(db, schema, a, error, &code);
+    verdict = migrate_code(db, schema, a, error, &code);
+    if (verdict == MIGRATE_FAILED && error->n == 0)
+        *error = arena_printf(a, "the %s database: %s", schema->name, sqlite3_errmsg(db));
+    return verdict;
 }

@@ -3,6 +3,7 @@
 #define DB_MIGRATE_H
 
 #include <sqlite3.h>
+#include <stdbool.h>
 
 #include "base/arena.h"
 #include "base/str.h"
@@ -21,7 +22,11 @@ enum migrated { MIGRATED, MIGRATE_NEWER, MIGRATE_FOREIGN, MIGRATE_FAILED };
  * one. *error names the file's version and ours when it is newer. */
 enum migrated migrate(sqlite3 *db, const struct schema *schema, struct arena *a, struct str *error);
 
-/* migrate_code - the same; *code is what SQLite said, where it failed. */
+/* migrate_code - the same; *code is what SQLite said, where it failed. *error is then empty unless there was an older
+ * version to be brought up: the file cannot be read or begun, and the caller has better words for that. */
 enum migrated migrate_code(sqlite3 *db, const struct schema *schema, struct arena *a, struct str *error, int *code);
+
+/* migrate_is_current - ours, and of the newest version: nothing is to be done. */
+bool migrate_is_current(sqlite3 *db, const struct schema *schema);
 
 #endif

@@ -28,8 +28,14 @@ static const char karma_1[] =
     " CASE"
     " WHEN length(net) = 17 AND substr(hex(net), 1, 26) = '8000000000000000000000FFFF'"
     " THEN printf('%d.%d.%d.%d', " BYTE(27, 28) ", " BYTE(29, 30) ", " BYTE(31, 32) ", " BYTE(33, 34) ")"
-    " WHEN length(net) = 17 AND substr(hex(net), 1, 2) = '40'"
-    " THEN printf('%s:%s:%s:%s::/64', " GROUP(3) ", " GROUP(7) ", " GROUP(11) ", " GROUP(15) ")"
+    " WHEN length(net) = 17 AND substr(hex(net), 1, 2) = '40'" /* as RFC 5952 has it: no zeros before the "::" */
+    " THEN CASE"
+    " WHEN substr(hex(net), 3, 16) = '0000000000000000' THEN ''"
+    " WHEN substr(hex(net), 7, 12) = '000000000000' THEN " GROUP(3)
+    " WHEN substr(hex(net), 11, 8) = '00000000' THEN printf('%s:%s', " GROUP(3) ", " GROUP(7) ")"
+    " WHEN substr(hex(net), 15, 4) = '0000' THEN printf('%s:%s:%s', " GROUP(3) ", " GROUP(7) ", " GROUP(11) ")"
+    " ELSE printf('%s:%s:%s:%s', " GROUP(3) ", " GROUP(7) ", " GROUP(11) ", " GROUP(15) ")"
+    " END || '::/64'"
     " ELSE hex(net) END AS network,"
     " nice, naughty, nice - naughty AS history, connects,"
     " " TIME(penalty_until) " AS penalty_until,"

@@ -197,8 +197,9 @@ static int listen_there(const struct sockaddr_un *un)
 
     if (fd < 0)
         return errno;
-    unlink(un->sun_path);
-    if (bind(fd, (const struct sockaddr *)un, sizeof *un) != 0 || chmod(un->sun_path, 0660) != 0
+    if (unlink(un->sun_path) != 0 && errno != ENOENT)
+        error = errno;
+    else if (bind(fd, (const struct sockaddr *)un, sizeof *un) != 0 || chmod(un->sun_path, 0660) != 0
         || lstat(un->sun_path, &st) != 0 || listen(fd, 16) != 0)
         error = errno;
     if (error) {

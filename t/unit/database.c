@@ -10,6 +10,7 @@
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
+#include <sysexits.h>
 #include <unistd.h>
 
 #include "../../db/database.h"
@@ -144,7 +145,8 @@ static void forget_lines(void)
 
 /* ---- a file system that fails when it is told to ---- */
 
-static atomic_int fault; /* what writing says */
+static atomic_int fault;   /* what writing says */
+static atomic_int no_logs; /* an errno: no log can be made */
 static sqlite3_vfs *real_vfs;
 static struct {
     const sqlite3_io_methods *real;
@@ -163,9 +165,15 @@ static int faulty_write(sqlite3_file *file, const void *bytes, int n, sqlite3_in
 static int faulty_open(sqlite3_vfs *vfs, const char *name, sqlite3_file *file, int flags, int *out)
 {
     static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
-    int rc = real_vfs->xOpen(vfs, name, file, flags, out);
     size_t i = 0;
+    int rc;
 
+    if ((flags & SQLITE_OPEN_WAL) && atomic_load(&no_logs)) {
+        file->pMethods = NULL;
+        errno = atomic_load(&no_logs);
+        return SQLITE_CANTOPEN;
+    }
+    rc = real_vfs->xOpen(vfs, name, file, flags, out);
     if (rc != SQLITE_OK || !file->pMethods)
         return rc;
     pthread_mutex_lock(&lock);
@@ -491,6 +499,96 @@ static void test_read_only(void)
     clean_up();
 }
 
+static void copy_file(const char *from, const char *to)
+{
+    char block[4096];
+    int in = open(from, O_RDONLY), out = open(to, O_WRONLY | O_CREAT | O_TRUNC, 0600);
+    ssize_t n;
+
+    while (in >= 0 && (n = read(in, block, sizeof block)) > 0)
+        if (write(out, block, (size_t)n) != n)
+            _exit(1);
+    _exit(in >= 0 && out >= 0 ? 0 : 1);
+}
+
+/* crash - what a process leaves that was killed: the file, its log and the index of that. */
+static void crash(void)
+{
+    static const char *const parts[] = {"", "-wal", "-shm"};
+    struct database *db = start();
+
+    add(db, 1, 5);
+    database_flush(db, SOON_MS);
+    for (int i = 0; i < 3; i++) { /* by another process: to open and close the file here would drop SQLite's locks */
+        pid_t child = fork();
+
+        if (child == 0)
+            copy_file(arena_printf(arena, "%s%s", path, parts[i]).p, arena_printf(arena, "%s/copy%d", directory, i).p);
+        waitpid(child, NULL, 0);
+    }
+    database_stop(&db, SOON_MS);
+    for (int i = 0; i < 3; i++)
+        rename(arena_printf(arena, "%s/copy%d", directory, i).p, arena_printf(arena, "%s%s", path, parts[i]).p);
+}
+
+static void test_read_only_log(void)
+{
+    struct database *db;
+
+    crash();
+    for (unsigned i = 0; i < 3; i++)
+        chmod(arena_printf(arena, "%s%s", path, i == 0 ? "" : i == 1 ? "-wal" : "-shm").p, 0400);
+    if (access(path, W_OK) == 0) {
+        diag("not tested with the rights of root: a log that must not be written");
+        clean_up();
+        return;
+    }
+    db = start();
+    ok(becomes(db, DATABASE_READ_ONLY), "a file and its log that must not be written");
+    is_long(sum_of(db, 1), 5, "are read");
+    add(db, 1, 1);
+    for (unsigned i = 0; i < 3; i++)
+        chmod(arena_printf(arena, "%s%s", path, i == 0 ? "" : i == 1 ? "-wal" : "-shm").p, 0600);
+    ok(becomes(db, DATABASE_FINE), "the readers do not keep it so");
+    ok(database_flush(db, SOON_MS) && sum_of(db, 1) == 6, "what waited is written");
+    database_stop(&db, SOON_MS);
+    clean_up();
+}
+
+/* check_no_log - a file system that takes nothing: SQLite cannot make the log without which it reads no file of ours. */
+static void check_no_log(int error, enum database_state state)
+{
+    const char *word = database_state_words[state];
+    struct str why = STR_NONE;
+    struct database *db;
+    sqlite3 *command;
+    int status = -1;
+
+    fill(3, 0);
+    atomic_store(&no_logs, error);
+    db = start();
+    ok(becomes(db, state), "%s from the start", word);
+    ok(strstr(status_of(db).why, strerrordesc_np(error)) && !strstr(status_of(db).why, "version"), "why: %s",
+       status_of(db).why);
+    is_long(sum_of(db, 1), 1, "%s: what is remembered is known", word);
+    add(db, 1, 10);
+    database_look(db);
+    is_long((long long)status_of(db).waiting, 1, "%s: what is learned waits", word);
+    is_long(sum_of(db, 1), 1, "%s: it is still known", word);
+    command = database_open_file(path, &schema, false, false, arena, &why, &status);
+    ok(command, "%s: a command reads it: " STR_FMT, word, STR_ARG(why));
+    sqlite3_close(command);
+    command = database_open_file(path, &schema, false, true, arena, &why, &status);
+    ok(!command && status == EX_IOERR && strstr(why.p, strerrordesc_np(error)), "%s: and says why it cannot write: "
+       STR_FMT, word, STR_ARG(why));
+    is_long(status_of(db).set_aside, 0, "%s: nothing is set aside", word);
+    atomic_store(&no_logs, 0);
+    ok(database_flush(db, SOON_MS) && sum_of(db, 1) == 11, "%s: over, it is written", word);
+    ok(becomes(db, DATABASE_FINE), "%s: and fine", word);
+    database_stop(&db, SOON_MS);
+    clean_up();
+}
+
 static void test_locked(void)
 {
     struct database *db = start();
@@ -711,6 +809,30 @@ static void check_left_alone(const char *sql, enum database_state state, const c
     clean_up();
 }
 
+static void test_version_under_us(void)
+{
+    struct database *db = start();
+    sqlite3 *other = other_process();
+
+    add(db, 1, 1);
+    database_flush(db, SOON_MS);
+    execute(other, "PRAGMA user_version = 99");
+    database_look(db);
+    ok(becomes(db, DATABASE_NEWER), "a newer version, while it is open: noticed");
+    is_long(sum_of(db, 1), -2, "it is not read any more");
+    add(db, 1, 10);
+    database_look(db);
+    is_long((long long)status_of(db).waiting, 1, "nor written");
+    execute(other, "PRAGMA user_version = 1");
+    ok(database_flush(db, SOON_MS) && sum_of(db, 1) == 11, "ours again: written");
+    execute(other, "PRAGMA application_id = 7");
+    database_look(db);
+    ok(becomes(db, DATABASE_BROKEN), "somebody else's, while it is open: noticed");
+    sqlite3_close(other);
+    database_stop(&db, 0);
+    clean_up();
+}
+
 /* ---- the write-ahead log ---- */
 
 static void test_long_reader(void)
@@ -860,6 +982,9 @@ int main(void)
     check_fault(SQLITE_IOERR_WRITE, DATABASE_BROKEN);
     test_file_limit();
     test_read_only();
+    test_read_only_log();
+    check_no_log(EROFS, DATABASE_READ_ONLY);
+    check_no_log(ENOSPC, DATABASE_FULL);
     test_locked();
     test_damage();
     test_damage_under_way();
@@ -867,6 +992,7 @@ int main(void)
     test_replaced();
     check_left_alone("PRAGMA user_version = 99", DATABASE_NEWER, "version 99");
     check_left_alone("PRAGMA application_id = 1", DATABASE_BROKEN, "another program");
+    test_version_under_us();
     test_long_reader();
     test_threads();
     rmdir(directory);
