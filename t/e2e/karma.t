@@ -26,10 +26,14 @@ def database(house):
 
 
 def query(house, sql):
-    """What plain sqlite3 reads from the file, beside the daemon."""
+    """What plain sqlite3 reads from the file, beside the daemon. A file that was made this moment has no tables yet."""
     connection = sqlite3.connect(f"file:{database(house)}?mode=ro", uri=True, timeout=10)
     try:
         return connection.execute(sql).fetchall()
+    except sqlite3.OperationalError as error:
+        if "no such table" in str(error):
+            return []
+        raise
     finally:
         connection.close()
 
