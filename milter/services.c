@@ -75,6 +75,7 @@ void services_reload(const struct config *config)
 
 void services_stop(void)
 {
+    control_stop(); /* first: it asks the stores */
     worker_stop();
     karma_store_stop(STORE_WAIT_MS);
     dmarc_store_stop(STORE_WAIT_MS);
