@@ -36,7 +36,8 @@ static void log_state(const struct database *db, const struct database_status *w
         log_info("%s: written again (was %s); lost in the mean time: %llu", db->file, database_state_words[was->state],
                  (unsigned long long)(was->dropped - db->dropped_before));
     else if (state == DATABASE_LOCKED)
-        log_warn("%s: locked by another process: what is learned waits in memory", db->file);
+        log_warn("%s: locked by another process (" STR_FMT "): what is learned waits in memory", db->file,
+                 STR_ARG(why));
     else if (state == DATABASE_NEWER)
         log_error("%s: " STR_FMT "; it is left alone and not used", db->path, STR_ARG(why));
     else if (state != DATABASE_FINE)
@@ -147,6 +148,11 @@ bool database_flush(struct database *db, int wait_ms)
     return done;
 }
 
+void database_tidy_soon(struct database *db)
+{
+    atomic_store(&db->tidy_soon, true); /* the writer looks around every second, and after every batch */
+}
+
 void database_look(struct database *db)
 {
     struct timespec until = database_real_time(database_real_ms() + LOOK_MOST_MS);
@@ -169,11 +175,18 @@ static void sqlite_begin(void)
     sqlite3_initialize();
 }
 
-static void free_blocks(struct block *b)
+void database_forget(const struct database *db, const struct block *b)
+{
+    for (size_t i = 0; db->kind->forget && i < b->count; i++)
+        db->kind->forget(b->items + i * db->kind->item_size, db->ctx);
+}
+
+static void free_blocks(const struct database *db, struct block *b)
 {
     while (b) {
         struct block *next = b->next;
 
+        database_forget(db, b);
         free(b);
         b = next;
     }
@@ -181,8 +194,8 @@ static void free_blocks(struct block *b)
 
 static void database_free(struct database *db)
 {
-    free_blocks(db->first);
-    free_blocks(db->batch);
+    free_blocks(db, db->first);
+    free_blocks(db, db->batch);
     readers_end(db);
     pthread_cond_destroy(&db->wake);
     pthread_cond_destroy(&db->done);

@@ -26,7 +26,10 @@
 #include "base/str.h"
 #include "migrate.h"
 
-#define DATABASE_BATCH_MS 50 /* an item is on disk at the latest so long after it was added, if the disk can */
+/* An item is on disk at the latest so long after it was added, if the disk can: a second when somebody has been reading
+ * for so long that the write-ahead log has grown to 64 MB, which SQLite cannot shorten before he ends. At 1 GiB nothing
+ * more is written until then, and the state is "locked". */
+#define DATABASE_BATCH_MS 50
 
 struct database_writer;
 
@@ -44,6 +47,8 @@ struct database_kind {
     /* tidy - housekeeping on the writer's thread with nothing else to do: a short piece of it at a time, outside of a
      * transaction; true while there is more. Called after the start and then every hour. May be NULL. */
     bool (*tidy)(struct database_writer *w, void *ctx);
+    /* forget - an item that leaves memory, written or lost: for those that point to more. May be NULL. */
+    void (*forget)(const void *item, void *ctx);
 };
 
 /* database_writer_* - what a kind's functions work with: prepared statements that live as long as the connection. */
@@ -79,6 +84,9 @@ bool database_flush(struct database *db, int wait_ms);
 
 /* database_each_waiting - fn with every item that is not committed, oldest first. Inside of written() and changed(). */
 void database_each_waiting(struct database *db, void (*fn)(const void *item, void *ctx), void *ctx);
+
+/* database_tidy_soon - do not wait for the next hour's housekeeping. */
+void database_tidy_soon(struct database *db);
 
 /* database_look - another process says that it changed the file: notice it before this returns. */
 void database_look(struct database *db);

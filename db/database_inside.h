@@ -1,7 +1,9 @@
 /* database_inside.h - what the database_*.c files share; nobody else includes it, except their tests.
  *
  *   database.c          the interface: queue, waiting for the writer, states and their log lines
- *   database_writer.c   the writer's thread: opening, batches, foreign changes, the write-ahead log, housekeeping
+ *   database_writer.c   the writer's thread: batches, foreign changes, housekeeping
+ *   database_open.c     the writer's file: opened, given up, set aside; what an error means
+ *   database_log.c      the write-ahead log, and its bound
  *   database_readers.c  the pool of connections for reading
  *   database_file.c     one file and one connection, without threads; what commands use
  *
@@ -157,22 +159,53 @@ struct database {
     struct block *batch; /* taken from the queue, not yet committed */
     struct file_id id, wal_id, shm_id, checked;
     int64_t data_version;
-    int wal_pages;
-    bool wal_held; /* somebody read in the log when it was last written into the file */
-    bool wal_long; /* said that somebody keeps it from shrinking */
+    int log_pages; /* in the write-ahead log since it began anew */
+    uint64_t page_bytes;
+    bool log_held; /* somebody read in the log when it was last written into the file */
+    bool log_long; /* said that somebody keeps it from shrinking */
     bool lost_said;
     bool at_once; /* the next round is due now */
-    int64_t wal_tried, next_look, next_try, pause_ms; /* real time */
+    int64_t log_tried, next_look, next_try, pause_ms; /* real time */
     int64_t next_tidy;                                /* clock_ms() */
     bool tidying;
+    atomic_bool tidy_soon; /* of all threads */
 };
 
 int64_t database_real_ms(void);
 struct timespec database_real_time(int64_t real_ms);
 
+void database_forget(const struct database *db, const struct block *b); /* its items */
+
 /* database_set_state - and log its beginning, and the end of the one before. */
 void database_set_state(struct database *db, enum database_state state, struct str why);
 
 void *database_writer_main(void *db);
+
+/* ---- of the writer's thread: database_open.c ---- */
+
+/* writer_open - true: open, sound, of our version, and it can be written as far as can be known. */
+bool writer_open(struct database *db, struct arena *a);
+void writer_close(struct database *db);
+void writer_give_up(struct database *db); /* nobody shall use the file any more */
+
+/* writer_set_aside - true: the name is free for another file. */
+bool writer_set_aside(struct database *db, struct str why, struct arena *a);
+
+/* writer_state_of - what cannot be made or made longer says little: the system's reason says more. */
+enum database_state writer_state_of(const struct database *db, int rc);
+
+/* writer_in_trouble - the state, its words, and when it is tried again; always false. */
+bool writer_in_trouble(struct database *db, enum database_state state, struct str why);
+
+/* ---- of the writer's thread: database_log.c ---- */
+
+extern uint64_t database_log_most; /* bytes of a log that somebody reads in; tests make it smaller */
+
+void writer_watch_log(struct database *db); /* of a connection that was opened */
+
+/* writer_tend_log - write the log into the file when it is long; the next transaction then begins it anew, unless
+ * somebody still reads in it. */
+int writer_tend_log(struct database *db);
+bool writer_log_is_full(const struct database *db); /* nothing is written until its reader has gone */
 
 #endif

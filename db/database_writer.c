@@ -1,4 +1,4 @@
-/* database_writer.c - the thread that writes: opens the file, sees that it is the right one, commits in batches. */
+/* database_writer.c - the thread that writes: sees that the file is the right one, commits in batches. */
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -8,21 +8,17 @@
 #include "base/log.h"
 #include "database_inside.h"
 
-#define BUSY_MS 100            /* how long SQLite itself waits for another writer */
-#define GATHER_MS 20           /* an item waits so long for others */
+#define GATHER_MS 20           /* an item waits so long for others, */
+#define GATHER_LONG_MS 1000    /* and so long while a reader makes the log grow: items of one page then cost one */
 #define TRANSACTION_MS 20      /* then the rest of the batch goes into the next transaction */
-#define HASTE_ITEMS 2048       /* so many do not wait at all */
+#define TRANSACTION_LONG_MS 500
+#define HASTE_ITEMS 2048       /* so many do not wait at all, */
+#define HASTE_LONG_ITEMS 20000 /* nor so many beside such a reader */
 #define LOOK_MS 1000           /* between looks at a file that nobody told us about */
-#define PAUSE_FIRST_MS 100     /* between attempts, growing */
-#define PAUSE_LOCKED_MS 20
-#define PAUSE_MOST_MS 5000
+#define LOOK_STOP_MS 100       /* between attempts when it is to end */
 #define PAUSE_TIDY_MS 2        /* between two pieces of housekeeping: others want the disk too */
 #define TIDY_EVERY_MS 3600000
-#define WAL_PAGES 4096         /* then the log is written into the file: 16 MiB */
-#define WAL_LONG_BYTES (64u * 1024 * 1024)
-#define WAL_AGAIN_MS 200       /* between attempts while a reader holds it */
 #define OTHER_VERSION SQLITE_NOTICE /* a code that SQLite never returns */
-#define SET_ASIDE_MOST 8       /* files of one process: where all is damaged, the disk must not be filled */
 
 sqlite3 *database_writer_db(struct database_writer *w)
 {
@@ -37,221 +33,6 @@ sqlite3_stmt *database_writer_statement(struct database_writer *w, const char *s
 uint64_t database_writer_opened(const struct database_writer *w)
 {
     return w->opened;
-}
-
-/* ---- opening ---- */
-
-static enum database_state state_of_errno(int error)
-{
-    return error == EROFS                       ? DATABASE_READ_ONLY
-           : error == ENOSPC || error == EDQUOT ? DATABASE_FULL
-                                                : DATABASE_BROKEN;
-}
-
-/* state_of - what cannot be made or made longer says little: the system's reason says more. */
-static enum database_state state_of(const struct database *db, int rc)
-{
-    enum database_state state = state_of_errno(file_errno(db->writer.db, db->path, rc));
-
-    if (state != DATABASE_BROKEN)
-        return state;
-    switch (rc & 0xff) {
-    case SQLITE_BUSY:
-    case SQLITE_LOCKED:
-        return DATABASE_LOCKED;
-    case SQLITE_FULL:
-        return DATABASE_FULL;
-    case SQLITE_READONLY:
-        return DATABASE_READ_ONLY;
-    default:
-        return DATABASE_BROKEN;
-    }
-}
-
-static void writer_close(struct database *db)
-{
-    statements_free(&db->writer.statements);
-    file_close(&db->writer.db);
-}
-
-/* in_trouble - the state, its words, and when it is tried again; always false. */
-static bool in_trouble(struct database *db, enum database_state state, struct str why)
-{
-    if (state == DATABASE_LOCKED)
-        db->pause_ms = PAUSE_LOCKED_MS;
-    else
-        db->pause_ms = db->pause_ms < PAUSE_FIRST_MS ? PAUSE_FIRST_MS : db->pause_ms * 2;
-    if (db->pause_ms > PAUSE_MOST_MS)
-        db->pause_ms = PAUSE_MOST_MS;
-    db->next_try = database_real_ms() + db->pause_ms;
-    database_set_state(db, state, why);
-    return false;
-}
-
-static bool trouble_of_errno(struct database *db, int error)
-{
-    return in_trouble(db, state_of_errno(error), str_of(strerrordesc_np(error)));
-}
-
-/* give_up_file - nobody shall use it any more. */
-static void give_up_file(struct database *db)
-{
-    readers_forbid(db);
-    writer_close(db);
-    db->id = db->checked = (struct file_id){.there = false};
-}
-
-/* set_aside - true: the name is free for another file. */
-static bool set_aside(struct database *db, struct str why, struct arena *a)
-{
-    struct str name;
-    int error;
-
-    give_up_file(db);
-    if (db->status.set_aside >= SET_ASIDE_MOST)
-        return in_trouble(db, DATABASE_BROKEN, arena_printf(a, "damaged again and again: " STR_FMT, STR_ARG(why)));
-    error = file_set_aside(db->path, a, &name);
-    if (error)
-        return in_trouble(db, state_of_errno(error),
-                          arena_printf(a, "damaged (" STR_FMT "), and cannot be set aside: %s", STR_ARG(why),
-                                       strerrordesc_np(error)));
-    pthread_mutex_lock(&db->lock);
-    db->status.set_aside++;
-    pthread_mutex_unlock(&db->lock);
-    db->at_once = true;
-    log_error("%s: damaged (" STR_FMT "): set aside as " STR_FMT ", an empty one is begun", db->path, STR_ARG(why),
-              STR_ARG(name));
-    return true;
-}
-
-static int stop_asked(void *pointer)
-{
-    struct database *db = pointer;
-    bool stop;
-
-    pthread_mutex_lock(&db->lock);
-    stop = db->stop && database_real_ms() >= db->stop_at;
-    pthread_mutex_unlock(&db->lock);
-    return stop;
-}
-
-static int check_through(struct database *db, struct arena *a, struct str *why)
-{
-    int rc;
-
-    sqlite3_progress_handler(db->writer.db, 10000, stop_asked, db);
-    rc = file_check(db->writer.db, a, why);
-    sqlite3_progress_handler(db->writer.db, 0, NULL, NULL);
-    return rc;
-}
-
-/* open_it - an SQLite result code with words; *state when the file is sound and still not to be used. */
-static int open_it(struct database *db, struct arena *a, struct str *why, enum database_state *state)
-{
-    enum migrated migrated;
-    int rc, moved = 0;
-
-    *state = DATABASE_FINE;
-    rc = file_open(db->path, SQLITE_OPEN_READWRITE, BUSY_MS, &db->writer.db);
-    if (rc == SQLITE_OK) {
-        db->id = file_id_of(db->path);
-        migrated = migrate_code(db->writer.db, db->kind->schema, a, why, &rc);
-        if (migrated == MIGRATE_NEWER || migrated == MIGRATE_FOREIGN)
-            *state = migrated == MIGRATE_NEWER ? DATABASE_NEWER : DATABASE_BROKEN;
-        if (*state != DATABASE_FINE)
-            return SQLITE_OK;
-    }
-    if (rc == SQLITE_OK && sqlite3_db_readonly(db->writer.db, "main") != 1)
-        rc = file_prepare(db->writer.db);
-    if (rc == SQLITE_OK && !file_id_same(db->id, db->checked))
-        rc = check_through(db, a, why);
-    if (rc == SQLITE_OK)
-        db->data_version = file_number(db->writer.db, "PRAGMA data_version", &rc);
-    if (rc == SQLITE_OK)
-        rc = sqlite3_file_control(db->writer.db, "main", SQLITE_FCNTL_HAS_MOVED, &moved);
-    if (rc == SQLITE_OK && moved)
-        rc = SQLITE_BUSY; /* replaced in this moment: soon again */
-    if (rc != SQLITE_OK && why->n == 0)
-        *why = file_words(db->writer.db, rc, a);
-    return rc;
-}
-
-/* use_it - what was opened is sound: let readers in; true when it can also be written. */
-static bool use_it(struct database *db)
-{
-    db->checked = db->id;
-    db->wal_id = file_id_beside(db->path, "-wal");
-    db->shm_id = file_id_beside(db->path, "-shm");
-    db->writer.opened++;
-    readers_allow(db, db->id, false);
-    if (db->kind->changed)
-        db->kind->changed(db->ctx);
-    if (sqlite3_db_readonly(db->writer.db, "main") == 1)
-        return in_trouble(db, DATABASE_READ_ONLY, STR("the file cannot be written"));
-    return true;
-}
-
-/* read_frozen - what cannot be written now, since even the log cannot be made, may well be read: who is in the penalty
- * box is known on a disk that is full or read-only. */
-static void read_frozen(struct database *db, struct arena *a)
-{
-    struct file_id id = file_id_of(db->path);
-    bool known = id.there && file_id_same(id, db->checked), sound = false;
-    struct str why = STR_NONE;
-    sqlite3 *sql = NULL;
-
-    if (id.there && !file_has_log(db->path) && file_open_frozen(db->path, &sql) == SQLITE_OK)
-        sound = migrate_is_current(sql, db->kind->schema) && (known || file_check(sql, a, &why) == SQLITE_OK);
-    file_close(&sql);
-    if (!sound || !file_id_same(id, file_id_of(db->path)))
-        return;
-    db->id = db->checked = id;
-    db->wal_id = file_id_beside(db->path, "-wal");
-    db->shm_id = file_id_beside(db->path, "-shm");
-    readers_allow(db, id, true);
-    if (!known && db->kind->changed)
-        db->kind->changed(db->ctx);
-}
-
-/* open_failed - the state that follows from it, and who may read. Always false. */
-static bool open_failed(struct database *db, int rc, enum database_state state, struct str why, struct arena *a)
-{
-    if (rc != SQLITE_OK)
-        state = state_of(db, rc);
-    if (rc == SQLITE_OK || !file_id_same(db->id, db->checked))
-        give_up_file(db);
-    else
-        writer_close(db); /* readers go on: it was sound */
-    if (rc != SQLITE_OK && state != DATABASE_LOCKED && !file_is_damage(rc))
-        read_frozen(db, a);
-    return in_trouble(db, state, why);
-}
-
-/* writer_open - true: open, sound, of our version, and it can be written as far as can be known. */
-static bool writer_open(struct database *db, struct arena *a)
-{
-    for (unsigned attempt = 0;; attempt++) {
-        struct str why = STR_NONE;
-        enum database_state state;
-        struct stat st;
-        int rc;
-
-        rc = file_create(db->path);
-        if (rc)
-            return trouble_of_errno(db, rc);
-        if (lstat(db->path, &st) == 0 && !S_ISREG(st.st_mode))
-            return in_trouble(db, DATABASE_BROKEN, STR("not a regular file"));
-        file_mend(db->path);
-        rc = open_it(db, a, &why, &state);
-        if (rc == SQLITE_OK && state == DATABASE_FINE)
-            return use_it(db);
-        if (file_is_damage(rc) && attempt == 0) {
-            if (set_aside(db, why, a))
-                continue;
-            return false;
-        }
-        return open_failed(db, rc, state, why, a);
-    }
 }
 
 /* ---- is it still the same file, with the same content? ---- */
@@ -284,7 +65,7 @@ static void look_for_file(struct database *db)
         return;
     log_warn("%s: %s under us: %s", db->path, now.there ? "replaced by another file" : "removed",
              now.there ? "that one is used from now on" : "a new one is begun");
-    give_up_file(db);
+    writer_give_up(db);
     file_remove_beside(db->path, "-wal", db->wal_id);
     file_remove_beside(db->path, "-shm", db->shm_id);
     db->pause_ms = 0;
@@ -345,6 +126,7 @@ static void settle(struct database *db, struct block *end, size_t lost)
             db->kind->written(b->items, b->count, db->ctx);
         count += b->count;
         first = b->next;
+        database_forget(db, b);
         free(b);
     }
     if (lost && db->kind->changed) /* what was cached counts them */
@@ -378,7 +160,7 @@ void database_each_waiting(struct database *db, void (*fn)(const void *item, voi
 static int transact(struct database *db)
 {
     sqlite3 *sql = db->writer.db;
-    int64_t until = database_real_ms() + TRANSACTION_MS;
+    int64_t until = database_real_ms() + (db->log_long ? TRANSACTION_LONG_MS : TRANSACTION_MS);
     struct block *end = db->batch;
     size_t lost = 0;
     int rc = sqlite3_exec(sql, "BEGIN IMMEDIATE", NULL, NULL, NULL);
@@ -406,70 +188,23 @@ static void roll_back(struct database *db)
 /* writer_failed - after any SQLite error of the writer. */
 static bool writer_failed(struct database *db, int rc, struct arena *a)
 {
-    enum database_state state = state_of(db, rc);
+    enum database_state state = writer_state_of(db, rc);
     struct str why = file_words(db->writer.db, rc, a);
 
     roll_back(db);
     if (rc == OTHER_VERSION) {
-        give_up_file(db);
+        writer_give_up(db);
         db->at_once = true;
         return false;
     }
     if (file_is_damage(rc)) {
-        set_aside(db, why, a);
+        writer_set_aside(db, why, a);
         return false;
     }
-    in_trouble(db, state, why);
+    writer_in_trouble(db, state, why);
     if (db->status.state != DATABASE_LOCKED && db->status.state != DATABASE_FULL)
         writer_close(db); /* and opened anew: perhaps something about this connection is wrong */
     return false;
-}
-
-/* ---- the write-ahead log ---- */
-
-static int note_wal(void *pointer, sqlite3 *sql, const char *name, int pages)
-{
-    (void)sql, (void)name;
-    ((struct database *)pointer)->wal_pages = pages;
-    return SQLITE_OK;
-}
-
-static void say_wal(struct database *db, uint64_t bytes)
-{
-    pthread_mutex_lock(&db->lock);
-    db->status.wal_bytes = bytes;
-    pthread_mutex_unlock(&db->lock);
-    if (bytes > WAL_LONG_BYTES && !db->wal_long) {
-        db->wal_long = true;
-        log_warn("%s: another process has been reading for long, so that the write-ahead log grows: it has %llu MB",
-                 db->file, (unsigned long long)bytes / 1000000);
-    } else if (bytes < WAL_LONG_BYTES / 2 && db->wal_long) {
-        db->wal_long = false;
-        log_info("%s: the write-ahead log has shrunk again", db->file);
-    }
-}
-
-/* tend_wal - write the log into the file when it is long; the next transaction then begins it anew, unless somebody
- * still reads in it. */
-static int tend_wal(struct database *db)
-{
-    int64_t now = database_real_ms();
-    int in_log = 0, in_file = 0, rc;
-
-    if (db->wal_pages < WAL_PAGES || (db->wal_held && now < db->wal_tried + WAL_AGAIN_MS))
-        return SQLITE_OK;
-    db->wal_tried = now;
-    rc = sqlite3_wal_checkpoint_v2(db->writer.db, "main", SQLITE_CHECKPOINT_PASSIVE, &in_log, &in_file);
-    db->wal_held = rc != SQLITE_OK || in_log != in_file;
-    if (!db->wal_held)
-        db->wal_pages = 0;
-    if (!db->wal_held && file_wal_bytes(db->path) > WAL_LONG_BYTES / 2) {
-        sqlite3_busy_timeout(db->writer.db, 0); /* nobody waits for this */
-        rc = sqlite3_wal_checkpoint_v2(db->writer.db, "main", SQLITE_CHECKPOINT_TRUNCATE, NULL, NULL);
-        sqlite3_busy_timeout(db->writer.db, BUSY_MS);
-    }
-    say_wal(db, file_wal_bytes(db->path));
-    return (rc & 0xff) == SQLITE_BUSY || (rc & 0xff) == SQLITE_LOCKED ? SQLITE_OK : rc;
 }
 
 /* ---- housekeeping ---- */
@@ -478,7 +213,7 @@ static int tidy(struct database *db)
 {
     int rc;
 
-    if (!db->kind->tidy || (!db->tidying && clock_ms() < db->next_tidy))
+    if (!db->kind->tidy || (!atomic_exchange(&db->tidy_soon, false) && !db->tidying && clock_ms() < db->next_tidy))
         return SQLITE_OK;
     db->tidying = db->kind->tidy(&db->writer, db->ctx);
     rc = sqlite3_errcode(db->writer.db);
@@ -500,7 +235,7 @@ static bool attend(struct database *db, struct arena *a)
     look_for_file(db);
     if (doubt && db->writer.db) {
         log_warn("%s: a reader met an error: it is checked again", db->file);
-        give_up_file(db);
+        writer_give_up(db);
     }
     if (db->writer.db && sqlite3_db_readonly(db->writer.db, "main") == 1)
         writer_close(db);
@@ -512,17 +247,21 @@ static bool attend(struct database *db, struct arena *a)
         readers_resume(db);
         if (!open)
             return false;
-        sqlite3_wal_hook(db->writer.db, note_wal, db);
+        writer_watch_log(db);
     }
     look_for_changes(db, &rc);
     take_queue(db);
     while (rc == SQLITE_OK && db->batch) {
-        rc = transact(db);
+        if (writer_log_is_full(db) && (rc = writer_tend_log(db)) == SQLITE_OK && writer_log_is_full(db))
+            return writer_in_trouble(db, DATABASE_LOCKED,
+                                     STR("another process reads in the write-ahead log, which is as long as it may be"));
         if (rc == SQLITE_OK)
-            rc = tend_wal(db);
+            rc = transact(db);
+        if (rc == SQLITE_OK)
+            rc = writer_tend_log(db);
     }
     if (rc == SQLITE_OK)
-        rc = tend_wal(db);
+        rc = writer_tend_log(db);
     if (rc != SQLITE_OK)
         return writer_failed(db, rc, a);
     db->pause_ms = 0;
@@ -533,16 +272,17 @@ static bool attend(struct database *db, struct arena *a)
 /* due - when there is something to do. Under the lock. */
 static int64_t due(const struct database *db, int64_t now)
 {
-    int64_t at = db->next_look;
+    size_t haste = db->log_long ? HASTE_LONG_ITEMS : HASTE_ITEMS;
+    int64_t at = db->next_look, gather = db->log_long ? GATHER_LONG_MS : GATHER_MS;
 
     if (db->looks_asked > db->looks_done || db->at_once)
         return now;
     if (db->status.state != DATABASE_FINE)
-        return db->stop && db->next_try > now + PAUSE_FIRST_MS ? now + PAUSE_FIRST_MS : db->next_try;
-    if (db->stop || db->flush_to > db->settled || db->queued >= HASTE_ITEMS || atomic_load(&db->doubt))
+        return db->stop && db->next_try > now + LOOK_STOP_MS ? now + LOOK_STOP_MS : db->next_try;
+    if (db->stop || db->flush_to > db->settled || db->queued >= haste || atomic_load(&db->doubt))
         return now;
-    if (db->first && db->first->first_ms + GATHER_MS < at)
-        at = db->first->first_ms + GATHER_MS;
+    if (db->first && db->first->first_ms + gather < at)
+        at = db->first->first_ms + gather;
     if (db->tidying && now + PAUSE_TIDY_MS < at)
         at = now + PAUSE_TIDY_MS;
     return at;

@@ -53,8 +53,9 @@ struct karma_event { /* one connection that ended */
 int64_t karma_history(const struct karma_record *r);
 
 /* karma_apply - the arithmetic, on a record in memory; exactly what the writer does in SQL. An event that is older than
- * the last release counts its connection, not its naughtiness, unless the release lies more than an hour ahead of it: then
- * a clock was wrong, as it was when it was last seen more than an hour later. A box is only ever lengthened by an event, and one by an administrator keeps his reason. */
+ * the last release counts its connection, not its naughtiness, unless the release lies more than an hour ahead of it:
+ * then a clock was wrong, as it was when it was last seen more than an hour later. A box is only ever lengthened by an
+ * event, and one by an administrator keeps his reason. */
 void karma_apply(struct karma_record *r, const struct karma_event *e);
 
 /* karma_boxed - whether the client is in its box at `now` (seconds since 1970), and until when. A time that no rule can

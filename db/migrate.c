@@ -95,7 +95,10 @@ enum migrated migrate_code(sqlite3 *db, const struct schema *schema, struct aren
     verdict = judge(&v, schema, newest, a, error);
     if (verdict != MIGRATED || (v.tables > 0 && v.number == newest))
         return verdict;
-    rc = sqlite3_exec(db, "BEGIN IMMEDIATE", NULL, NULL, NULL);
+    if (schema->before && v.tables == 0)
+        rc = sqlite3_exec(db, schema->before, NULL, NULL, NULL);
+    if (rc == SQLITE_OK)
+        rc = sqlite3_exec(db, "BEGIN IMMEDIATE", NULL, NULL, NULL);
     if (rc == SQLITE_OK)
         rc = version_of(db, &v); /* somebody else may have been faster */
     if (rc == SQLITE_OK) {

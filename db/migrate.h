@@ -12,6 +12,7 @@ struct schema {
     const char *name;         /* "karma" */
     unsigned application_id;  /* PRAGMA application_id: whose file it is; tables and another one: not ours */
     const char *const *steps; /* steps[0]: from nothing to version 1, steps[1]: from 1 to 2, ...; NULL-terminated */
+    const char *before;       /* SQL for an empty file, outside of the transaction: what cannot be set later. Or NULL */
 };
 
 extern const struct schema karma_schema;

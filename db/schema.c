@@ -28,6 +28,22 @@ static const char karma_1[] =
     " CASE"
     " WHEN length(net) = 17 AND substr(hex(net), 1, 26) = '8000000000000000000000FFFF'"
     " THEN printf('%d.%d.%d.%d', " BYTE(27, 28) ", " BYTE(29, 30) ", " BYTE(31, 32) ", " BYTE(33, 34) ")"
+    " WHEN length(net) = 17 AND substr(hex(net), 1, 2) = '40'"
+    " THEN printf('%s:%s:%s:%s::/64', " GROUP(3) ", " GROUP(7) ", " GROUP(11) ", " GROUP(15) ")"
+    " ELSE hex(net) END AS network,"
+    " nice, naughty, nice - naughty AS history, connects,"
+    " " TIME(penalty_until) " AS penalty_until,"
+    " " TIME(last_seen) " AS last_seen,"
+    " last_reason"
+    " FROM karma;";
+
+/* The view with IPv6 networks as RFC 5952 has them. */
+static const char karma_2[] =
+    "DROP VIEW IF EXISTS karma_list;"
+    "CREATE VIEW karma_list AS SELECT"
+    " CASE"
+    " WHEN length(net) = 17 AND substr(hex(net), 1, 26) = '8000000000000000000000FFFF'"
+    " THEN printf('%d.%d.%d.%d', " BYTE(27, 28) ", " BYTE(29, 30) ", " BYTE(31, 32) ", " BYTE(33, 34) ")"
     " WHEN length(net) = 17 AND substr(hex(net), 1, 2) = '40'" /* as RFC 5952 has it: no zeros before the "::" */
     " THEN CASE"
     " WHEN substr(hex(net), 3, 16) = '0000000000000000' THEN ''"
@@ -39,11 +55,11 @@ static const char karma_1[] =
     " ELSE hex(net) END AS network,"
     " nice, naughty, nice - naughty AS history, connects,"
     " " TIME(penalty_until) " AS penalty_until,"
-    " " TIME(last_seen) " AS last_seen,"
+    " CASE WHEN connects > 0 THEN " TIME(last_seen) " END AS last_seen," /* who was only captured never came */
     " last_reason"
     " FROM karma;";
 
-static const char *const karma_steps[] = {karma_1, NULL};
+static const char *const karma_steps[] = {karma_1, karma_2, NULL};
 
 const struct schema karma_schema = {
     .name = "karma",

@@ -211,7 +211,7 @@ bool karma_period(struct ctl *ctl, const struct ctl_command *command, const char
     if (!option_value(ctl->arena, &row, text, &ms, &error))
         wrong = "is not a duration, like 90m, 12h or 3d";
     else if (text.p[text.n - 1] >= '0' && text.p[text.n - 1] <= '9')
-        wrong = "needs a unit: s, m, h or d, as in 90m, 12h or 3d";
+        wrong = arena_printf(ctl->arena, "needs a unit: s, m, h or d; " STR_FMT "d would be days", STR_ARG(text)).p;
     else if (ms < 1000 || ms > PERIOD_MOST_DAYS * INT64_C(86400000))
         wrong = "is not from 1s to 36500d, a hundred years";
     if (wrong)
@@ -273,6 +273,7 @@ json_t *karma_json(const struct karma_work *k, struct arena *a, const struct kar
                      (json_int_t)r->naughty, "history", (json_int_t)karma_history(r), "connects",
                      (json_int_t)r->connects, "boxed_until", boxed ? karma_time_json(a, until) : json_null(),
                      "released_at", karma_time_json(a, (int64_t)r->cleared_at), "first_seen",
-                     karma_time_json(a, r->first_seen), "last_seen", karma_time_json(a, r->last_seen), "last_reason",
+                     karma_time_json(a, r->connects ? r->first_seen : 0), "last_seen",
+                     karma_time_json(a, r->connects ? r->last_seen : 0), "last_reason",
                      karma_json_str(str_escaped(a, str_of(r->last_reason))));
 }

@@ -6,11 +6,13 @@
 #include <sysexits.h>
 #include <time.h>
 
+#include "../base/clock.h"
 #include "karma.h"
 #include "karma_lines.h"
 
 #define LINES_MOST 20000000
-#define BATCH 1000    /* rows between which the daemon may write, */
+#define BATCH 1000    /* rows at most, */
+#define BATCH_MS 30   /* and so much time at most, between which the daemon may write, */
 #define PAUSE_MS 40   /* for which it is given so much time: it asks for the lock every few milliseconds */
 #define TOLD_MOST 100 /* lines that are complained of one by one */
 
@@ -19,11 +21,19 @@ struct import {
     struct arena *arena; /* of a line */
     const char *name;    /* of the file, for people */
     FILE *f;
-    bool replace;
+    FILE *rows;          /* struct row of every good line: nothing is written before all lines are read */
+    bool replace, skip_bad;
     enum karma_dialect dialect;
     struct karma_line_rules rules;
     uint64_t line, added, replaced, there, skipped, bad;
-    unsigned told, pending; /* rows of the open transaction */
+    unsigned told, pending; /* rows of the open transaction, */
+    unsigned pending_changes; /* and how many of them changed something */
+    int64_t began;            /* clock_ms() of the transaction */
+};
+
+struct row {
+    struct karma_net net;
+    struct karma_record record;
 };
 
 /* complain - each bad line by its number, until there are too many. */
@@ -73,7 +83,8 @@ static int commit(struct import *in)
 {
     int result = execute(in, "COMMIT");
 
-    in->pending = 0;
+    if (result == SQLITE_OK)
+        in->pending = in->pending_changes = 0;
     if (in->k.daemon)
         nanosleep(&(struct timespec){.tv_nsec = PAUSE_MS * 1000000L}, NULL);
     return result;
@@ -87,8 +98,10 @@ static int keep(struct import *in, const struct karma_net *net, const struct kar
     int result = SQLITE_OK;
     bool there;
 
-    if (write && in->pending == 0)
+    if (write && in->pending == 0) {
         result = execute(in, "BEGIN IMMEDIATE");
+        in->began = clock_ms();
+    }
     if (result != SQLITE_OK)
         return result;
     result = in->k.db ? karma_file_get(in->k.db, net, &old) : SQLITE_DONE;
@@ -100,21 +113,22 @@ static int keep(struct import *in, const struct karma_net *net, const struct kar
     } else {
         in->added += !there;
         in->replaced += there;
+        in->pending_changes++;
         if (write && (result = karma_file_put(in->k.db, net, r)) != SQLITE_OK)
             return result;
     }
-    return write && ++in->pending == BATCH ? commit(in) : SQLITE_OK;
+    return write && (++in->pending == BATCH || clock_ms() > in->began + BATCH_MS) ? commit(in) : SQLITE_OK;
 }
 
-static int one_line(struct import *in, struct str line)
+/* one_line - false: the row cannot be kept for later. */
+static bool one_line(struct import *in, struct str line)
 {
-    struct karma_record record;
-    struct karma_net net;
+    struct row row = {.net = {{0}}};
     struct str why;
 
-    switch (karma_line_read(in->arena, in->dialect, line, &in->rules, &net, &record, &why)) {
+    switch (karma_line_read(in->arena, in->dialect, line, &in->rules, &row.net, &row.record, &why)) {
     case KARMA_LINE_ROW:
-        return keep(in, &net, &record);
+        return fwrite(&row, sizeof row, 1, in->rows) == 1;
     case KARMA_LINE_SKIPPED:
         in->skipped++;
         complain(in, "left out: ", why);
@@ -126,19 +140,25 @@ static int one_line(struct import *in, struct str line)
     case KARMA_LINE_NOTHING:
         break;
     }
-    return SQLITE_OK;
+    return true;
 }
 
+static int no_room(void)
+{
+    fprintf(stderr, "a temporary file for what is read: %s\n", strerror(errno));
+    return EX_IOERR;
+}
+
+/* read_all - every line, into in->rows. */
 static int read_all(struct import *in)
 {
     char line[KARMA_LINE_MOST + 1];
     bool chosen = false;
-    int result = SQLITE_OK;
     size_t n;
 
-    while (result == SQLITE_OK && next_line(in, line, &n)) {
+    while (next_line(in, line, &n)) {
         if (in->line > LINES_MOST) {
-            fprintf(stderr, "%s: only the first %d lines are read\n", in->name, LINES_MOST);
+            fprintf(stderr, "%s: has more than %d lines\n", in->name, LINES_MOST);
             in->bad++;
             break;
         }
@@ -147,19 +167,35 @@ static int read_all(struct import *in)
                 return EX_DATAERR;
             chosen = true;
         }
-        if (chosen)
-            result = one_line(in, (struct str){line, n});
+        if (chosen && !one_line(in, (struct str){line, n}))
+            return no_room();
         arena_reset(in->arena);
     }
-    if (result == SQLITE_OK && in->pending)
-        result = commit(in);
-    if (result != SQLITE_OK)
-        return karma_failed(&in->k, result);
     if (ferror(in->f)) {
         fprintf(stderr, "%s: %s\n", in->name, strerror(errno));
         return EX_IOERR;
     }
-    return in->bad ? EX_DATAERR : CTL_FINE;
+    return fflush(in->rows) == 0 ? CTL_FINE : no_room();
+}
+
+/* write_all - what was read, in transactions between which the daemon gets its turn. */
+static int write_all(struct import *in)
+{
+    int result = SQLITE_OK;
+    struct row row;
+
+    rewind(in->rows);
+    while (result == SQLITE_OK && fread(&row, sizeof row, 1, in->rows) == 1)
+        result = keep(in, &row.net, &row.record);
+    if (result == SQLITE_OK && in->pending)
+        result = commit(in);
+    if (result != SQLITE_OK) {
+        result = karma_failed(&in->k, result);
+        fprintf(stderr, "%s: %llu clients were read in before; they are there when you try again\n", in->name,
+                (unsigned long long)(in->added + in->replaced - in->pending_changes));
+        return result;
+    }
+    return ferror(in->rows) ? no_room() : CTL_FINE;
 }
 
 static void tell_counts(const struct import *in)
@@ -184,21 +220,29 @@ static void tell_counts(const struct import *in)
 
 static int import(struct import *in)
 {
-    int status, told;
+    int status, told = CTL_FINE;
 
     in->rules.now = (int64_t)in->k.now;
     in->rules.penalty_s = in->k.policy.rules.penalty_s;
+    in->rows = tmpfile();
+    if (!in->rows)
+        return no_room();
     in->arena = arena_new(0);
     status = read_all(in);
     arena_free(&in->arena);
-    if (status != CTL_FINE && status != EX_DATAERR) {
-        fprintf(stderr, "%s: stopped at line %llu\n", in->name, (unsigned long long)in->line);
-        return status;
+    if (status == CTL_FINE && in->bad && !in->skip_bad) {
+        fprintf(stderr, "%s: %llu bad line%s: nothing is imported; with --skip-bad the other lines are\n", in->name,
+                (unsigned long long)in->bad, in->bad == 1 ? "" : "s");
+        status = EX_DATAERR;
+    } else if (status == CTL_FINE) {
+        status = write_all(in);
+        if (status == CTL_FINE)
+            tell_counts(in);
+        fflush(stdout);
+        told = !in->k.ctl->dry_run && in->added + in->replaced ? karma_tell(&in->k) : CTL_FINE;
     }
-    tell_counts(in);
-    fflush(stdout);
-    told = !in->k.ctl->dry_run && in->added + in->replaced ? karma_tell(&in->k) : CTL_FINE;
-    return status != CTL_FINE ? status : told;
+    fclose(in->rows);
+    return status != CTL_FINE ? status : in->bad ? EX_DATAERR : told;
 }
 
 static int run(struct ctl *ctl)
@@ -210,6 +254,8 @@ static int run(struct ctl *ctl)
     for (int i = 1; i < ctl->argc; i++) {
         if (strcmp(ctl->argv[i], "--replace") == 0)
             in.replace = true;
+        else if (strcmp(ctl->argv[i], "--skip-bad") == 0)
+            in.skip_bad = true;
         else if (file || (ctl->argv[i][0] == '-' && ctl->argv[i][1]))
             return ctl_usage(&ctl_karma_import, "does not take \"%s\"", ctl->argv[i]);
         else
@@ -233,13 +279,14 @@ static int run(struct ctl *ctl)
 
 const struct ctl_command ctl_karma_import = {
     .words = "karma import",
-    .usage = "[--replace] [FILE]",
+    .usage = "[--replace] [--skip-bad] [FILE]",
     .summary = "Read what `karma export` wrote, or what the original's `karma_tool list` prints",
     .help = "  FILE        - or nothing: standard input\n"
             "  --replace   also clients that are remembered here already; if not given, they are left as they are\n"
+            "  --skip-bad  import the other lines when some cannot be read; if not given, nothing is imported then\n"
             "  -n          only say what would be done\n"
             "\n"
-            "Which of both it is, the first line tells. A line that cannot be read is named and left out.\n"
+            "Which of both it is, the first line tells. A line that cannot be read is named.\n"
             "Of karma_tool: a penalty is as long as the policy's penalty, its date is local time, and the name is\n"
             "ignored; a client counts as seen now. It prints nothing for IPv6 addresses, which are left out.\n"
             "exit: 0 fine, 65 some lines could not be read, 75 done, but the running daemon does not answer\n",

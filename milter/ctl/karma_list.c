@@ -92,7 +92,7 @@ static void print_row(struct list *l, const struct row *row)
 
     printf("%-24s %7lld %7lld %7lld %8lld  %-19s  %-19s  " STR_FMT STR_FMT "\n", karma_net_text(a, &row->net).p,
            (long long)r->nice, (long long)r->naughty, (long long)karma_history(r), (long long)r->connects,
-           boxed ? karma_time(a, until).p : "-", karma_time(a, r->last_seen).p, STR_ARG(name),
+           boxed ? karma_time(a, until).p : "-", r->connects ? karma_time(a, r->last_seen).p : "-", STR_ARG(name),
            STR_ARG(reason.n ? reason : STR("-")));
 }
 

@@ -1,18 +1,23 @@
 /* karma.c - how fast clients are looked up and learned, and what a large memory costs.
  *
- *     karma [-d DIRECTORY] [ROWS]     DIRECTORY for the file (a new one below TMPDIR); ROWS in it (1000000)
+ *     karma [-d DIRECTORY] [-r SECONDS] [ROWS]   DIRECTORY for the file (a new one below TMPDIR); ROWS in it (1000000)
  *
  * Prints lines "name value": rows, file_bytes, cache_us and disk_us (medians; 20 and 200 are wanted), learned_per_s (on
  * disk, over five seconds, half of the clients known; 20000 is wanted), learned_cpu_us (of the whole process for each:
  * its lookup, its place in the cache, its row), and memory_..._kb of the process: before the file is opened, after
  * that, after the lookups, at the end. It is the cache's and the queue's, and does not grow with the file.
+ *
+ * With -r another process reads in the file for so long while 20000 clients a second come: log_bytes is the longest
+ * that the write-ahead log was, dropped what was lost, log_after_bytes what is left of it two seconds after the reader.
  */
 #include <pthread.h>
+#include <signal.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
 #include <sys/time.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "../../db/database.h"
@@ -25,6 +30,7 @@
 #define AHEAD 30000 /* events that wait for the disk while it is measured how many it takes */
 
 static int64_t rows = 1000000;
+static int read_s; /* how long the other process reads; 0: there is none */
 static char directory[256];
 static atomic_bool stop;
 
@@ -204,6 +210,66 @@ static double learned_per_s(void)
     return (double)(after.written - before.written) * 1e9 / (double)from;
 }
 
+/* ---- beside a reader ---- */
+
+static pid_t begin_reader(const char *path)
+{
+    int told[2];
+    char byte;
+    pid_t child;
+
+    if (pipe(told) != 0)
+        die("no pipe");
+    child = fork();
+    if (child < 0)
+        die("no reader");
+    if (child == 0) {
+        sqlite3 *db;
+        bool fine = sqlite3_open(path, &db) == SQLITE_OK
+                    && sqlite3_exec(db, "BEGIN; SELECT count(*) FROM karma", NULL, NULL, NULL) == SQLITE_OK;
+
+        if (!fine || write(told[1], "", 1) != 1)
+            _exit(1);
+        pause();
+    }
+    close(told[1]);
+    if (read(told[0], &byte, 1) != 1)
+        die("the reader does not read");
+    close(told[0]);
+    return child;
+}
+
+static void beside_reader(pid_t reader)
+{
+    struct karma_event e = {.reason = "dnsbl zen.spamhaus.org", .rules = {2, 86400, 30 * 86400}};
+    struct database_status status;
+    int64_t from = now_ns(), most = 0;
+    uint64_t n = 0;
+
+    while (now_ns() - from < read_s * INT64_C(1000000000)) {
+        for (int i = 0; i < 200; i++, n++) {
+            e.net = net_of(n % 2 ? mix(n) % (uint64_t)rows : mix(n));
+            e.naughty = n % 3 == 0;
+            e.at = (double)clock_wall_ms() / 1000;
+            karma_learn(&e);
+        }
+        karma_store_status(&status);
+        most = (int64_t)status.wal_bytes > most ? (int64_t)status.wal_bytes : most;
+        while (now_ns() - from < (int64_t)n * 50000)
+            usleep(500);
+    }
+    printf("learned %llu\nlog_bytes %lld\nstate %s\n", (unsigned long long)n, (long long)most,
+           database_state_words[status.state]);
+    kill(reader, SIGKILL);
+    waitpid(reader, NULL, 0);
+    sleep(2);
+    karma_store_flush(60000);
+    karma_store_status(&status);
+    printf("written %llu\ndropped %llu\nlog_after_bytes %llu\n", (unsigned long long)status.written,
+           (unsigned long long)status.dropped, (unsigned long long)status.wal_bytes);
+    karma_store_stop(60000);
+}
+
 static void measure(const char *path)
 {
     struct database_status status;
@@ -237,11 +303,12 @@ int main(int argc, char **argv)
     int option;
 
     snprintf(directory, sizeof directory, "%s/sme-bench-XXXXXX", tmp ? tmp : "/tmp");
-    while ((option = getopt(argc, argv, "d:")) != -1) {
-        if (option != 'd')
+    while ((option = getopt(argc, argv, "d:r:")) != -1) {
+        if (option == 'r')
+            read_s = (int)strtol(optarg, NULL, 10);
+        else if (option != 'd' || snprintf(directory, sizeof directory, "%s", optarg) < 0)
             return 64;
-        snprintf(directory, sizeof directory, "%s", optarg);
-        ours = false;
+        ours = ours && option != 'd';
     }
     if (optind < argc)
         rows = strtoll(argv[optind], NULL, 10);
@@ -251,7 +318,14 @@ int main(int argc, char **argv)
     fill(path);
     printf("rows %lld\n", (long long)rows);
     fflush(stdout);
-    measure(path);
+    if (read_s > 0) {
+        pid_t reader = begin_reader(path);
+
+        karma_store_start(str_of(directory), 600000);
+        beside_reader(reader);
+    } else {
+        measure(path);
+    }
     if (ours) {
         unlink(path);
         rmdir(directory);

@@ -6,6 +6,7 @@ import json
 import os
 import sqlite3
 import sys
+import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.realpath(__file__)), "..", "lib"))
 
@@ -158,18 +159,23 @@ def newer(house):
 
 
 def killed(tap, house):
-    """The serving process is killed right behind a connection: that and its neighbours within a batch may be lost."""
-    rounds, each, batch = 4, 25, 6
+    """The serving process is killed right behind a connection: what ended in the last moments may be lost, nothing else.
+    A batch is on disk after 50 ms; a busy machine is given 200."""
+    rounds, each, old = 4, 400, 0
     for _ in range(rounds):
-        codes = [mail_from(house, "192.0.2.60", "good@there.test")[0].code for _ in range(each)]
+        codes, ended = [], []
+        for _ in range(each):
+            codes.append(mail_from(house, "192.0.2.60", "good@there.test")[0].code)
+            ended.append(time.monotonic())
+        old += sum(at < time.monotonic() - 0.2 for at in ended)
         if codes != [250] * each or not house.daemon.kill9_child()[1]:
             tap.ok(False, "mail flows, and a killed process is replaced", codes)
     mail_from(house, "192.0.2.61", "good@there.test")
     row = learned(house, "192.0.2.61", connects=1)
     rows = query(house, "SELECT connects FROM karma_list WHERE network = '192.0.2.60'")
     count = rows[0][0] if rows else 0
-    tap.ok(isinstance(row, dict) and rounds * (each - batch) <= count <= rounds * each,
-           f"killed {rounds} times: {count} of {rounds * each} connections are remembered, none twice", rows)
+    tap.ok(isinstance(row, dict) and rounds < old <= count <= rounds * each,
+           f"killed {rounds} times: {count} of {rounds * each} connections are remembered, of {old} that had to be", rows)
 
 
 def restart(tap, house):

@@ -144,6 +144,10 @@ def usage(tap, house):
                   ["export", "x"], ["import", "a", "b"], ["import", "--replce"]):
         status, out, err = house.karma(*words)
         tap.ok(status == 64 and not out and "--help" in err, f"{' '.join(words)}: 64", status, out, err)
+    for words in ["prune", "90"], ["capture", "192.0.2.1", "5"]:
+        status, out, err = house.karma(*words)
+        tap.ok(status == 64 and f"{words[-1]}d would be days" in err, f"{' '.join(words)}: a number needs a unit", err)
+    tap.same(os.listdir(house.state), [], "none of them did anything")
     for word in "list", "show", "capture", "release", "prune", "export", "import":
         status, out, err = house.karma(word, "--help")
         tap.ok(status == 0 and f"karma {word}" in out and not err, f"{word} --help")
@@ -187,6 +191,21 @@ def box(tap, house):
     status, out, _ = house.dry("capture", "192.0.2.7", "1h")
     tap.ok("reject = never" in out, "capture tells when nobody is refused", out)
     house.configure()
+
+
+def only_captured(tap, house):
+    """Somebody who never came has no time of a visit, however one asks."""
+    house.clear()
+    house.karma("capture", "192.0.2.70", "1h")
+    shown, listed = house.karma("show", "192.0.2.70")[1], house.karma("list")[1].splitlines()[1]
+    tap.ok("last seen    -\n" in shown and re.search(r":\d\d  -  +captured$", listed), "never seen: both say so",
+           shown, listed)
+    one, two = (json.loads(house.run("--json", "karma", *words)[1]) for words in (["show", "192.0.2.70"], ["list"]))
+    tap.ok(one["last_seen"] is two[0]["last_seen"] is one["first_seen"] is two[0]["first_seen"] is None, "--json too",
+           one, two)
+    tap.same(house.sql("SELECT last_seen FROM karma_list"), [(None,)], "and the view")
+    status, out, _ = house.karma("prune", "1s")
+    tap.ok(status == 0 and out.startswith("0 clients"), "and is not pruned", out)
 
 
 def show(tap, house):
@@ -301,10 +320,14 @@ def exchange(tap, house):
     text = "\n" + lines[0] + "\nno line\n" + lines[1][:40] + "\n" + "x" * 9999 + "\n" + lines[1] + "\n"
     house.clear()
     status, out, err = house.karma("import", text=text)
-    tap.ok(status == 65 and "2 added" in out and "3 bad" in out, "bad lines: 65, the others are read", status, out, err)
+    tap.ok(status == 65 and not out and "nothing is imported" in err, "bad lines: 65, and nothing is imported", status,
+           out, err)
+    tap.ok(not os.path.exists(house.database) or not house.sql("SELECT * FROM karma"), "indeed")
+    status, out, err = house.karma("import", "--skip-bad", text=text)
+    tap.ok(status == 65 and "2 added" in out and "3 bad" in out, "--skip-bad: the others are read", status, out, err)
     tap.same(re.findall(r"^standard input:(\d+): ", err, re.M), ["3", "4", "5"], "each is named")
     status, out, err = house.karma("import", text="bad\n" * 1000)
-    tap.ok(status == 65 and "1000 bad" in out and len(err.splitlines()) <= 101, "very many: not each", status, out)
+    tap.ok(status == 65 and "1000 bad" in err and len(err.splitlines()) <= 102, "very many: not each", status, out)
     status, out, err = house.karma("import", text=house.run("--json", "karma", "list")[1])
     tap.ok(status == 65 and "karma export" in err, "what `list --json` prints is told apart", status, err)
     status, out, _ = house.karma("import", text="")
@@ -416,6 +439,7 @@ def main(tap):
         nothing_yet(tap, house)
         usage(tap, house)
         box(tap, house)
+        only_captured(tap, house)
         show(tap, house)
         listing(tap, house)
         prune(tap, house)

@@ -36,7 +36,7 @@ static const char *path;
 
 static struct schema schema_of(const char *const *of)
 {
-    return (struct schema){"test", 0x12345678, of};
+    return (struct schema){"test", 0x12345678, of, NULL};
 }
 
 static struct schema schema_until(const char **room, int version)
