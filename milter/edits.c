@@ -66,6 +66,28 @@ void edit_add_rcpt(struct arena *a, struct edits *e, struct str address)
     edit_new(a, e, EDIT_ADD_RCPT)->name = str_dup(a, address);
 }
 
+void edit_replace_body(struct arena *a, struct edits *e, struct str body)
+{
+    struct edit *edit = e->first;
+
+    while (edit && edit->kind != EDIT_REPLACE_BODY)
+        edit = edit->next;
+    if (!edit)
+        edit = edit_new(a, e, EDIT_REPLACE_BODY);
+    edit->value = body;
+}
+
+void edits_append(struct edits *e, const struct edits *more)
+{
+    if (!more->first)
+        return;
+    if (e->last)
+        e->last->next = more->first;
+    else
+        e->first = more->first;
+    e->last = more->last;
+}
+
 static bool apply_kind(const struct edits *e, enum edit_kind kind, const struct edit_target *target)
 {
     for (const struct edit *edit = e->first; edit; edit = edit->next)
@@ -160,19 +182,6 @@ struct viewing {
     struct edited *view;
 };
 
-static struct header *view_append(struct arena *a, struct headers *h)
-{
-    struct header *one = arena_zalloc(a, sizeof *one);
-
-    if (h->last)
-        h->last->next = one;
-    else
-        h->first = one;
-    h->last = one;
-    h->count++;
-    return one;
-}
-
 static void set_value(struct arena *a, struct header *h, const struct edit *edit)
 {
     h->name = edit->name;
@@ -199,7 +208,7 @@ static bool view_apply(void *ctx, const struct edit *edit)
 
     switch (edit->kind) {
     case EDIT_ADD_HEADER:
-        set_value(v->a, view_append(v->a, h), edit);
+        set_value(v->a, header_append(v->a, h), edit);
         break;
     case EDIT_INSERT_HEADER:
         one = arena_zalloc(v->a, sizeof *one);
@@ -212,7 +221,7 @@ static bool view_apply(void *ctx, const struct edit *edit)
         break;
     case EDIT_CHANGE_HEADER:
         at = view_find(h, edit);
-        set_value(v->a, at ? *at : view_append(v->a, h), edit);
+        set_value(v->a, at ? *at : header_append(v->a, h), edit);
         break;
     case EDIT_REPLACE_BODY:
         v->view->body = edit->value;
@@ -271,7 +280,7 @@ void edits_view(struct arena *a, const struct edits *e, const struct headers *he
 
     *view = (struct edited){.body = body};
     for (const struct header *h = headers->first; h; h = h->next) {
-        struct header *copy = view_append(a, &view->headers);
+        struct header *copy = header_append(a, &view->headers);
 
         copy->name = h->name;
         copy->value = h->value;

@@ -45,6 +45,12 @@ void edit_change_header(struct arena *a, struct edits *e, struct str name, int i
 void edit_delete_header(struct arena *a, struct edits *e, struct str name, int index);
 void edit_add_rcpt(struct arena *a, struct edits *e, struct str address); /* without brackets */
 
+/* edit_replace_body - the one replacement that a message has: a later one takes the place of an earlier. `body` must
+ * live as long as the message. */
+void edit_replace_body(struct arena *a, struct edits *e, struct str body);
+
+void edits_append(struct edits *e, const struct edits *more); /* which are e's from then on */
+
 /* edits_apply - in the order that keeps header indexes true: changes, deletions from the highest index, insertions,
  * additions, recipients, body last. False at the first that fails. */
 bool edits_apply(const struct edits *e, const struct edit_target *target);

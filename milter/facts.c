@@ -41,8 +41,15 @@ static const char *const names[FACTS] = {
     [FACT_PATTERN] = "pattern",
     [FACT_FILE_NAME] = "file.name",
     [FACT_LINKS] = "links",
+    [FACT_LINKS_LEFT] = "links.left",
     [FACT_DISCLAIMER] = "disclaimer",
     [FACT_TNEF] = "tnef",
+    [FACT_LIST_SAID] = "list.said",
+    [FACT_HELO_BEFORE] = "helo.before",
+    [FACT_FIELDS] = "fields",
+    [FACT_AUTHOR] = "author",
+    [FACT_DMARC_SEEN] = "dmarc.seen",
+    [FACT_INNER] = "inner",
 };
 
 const char *fact_name(enum fact fact)

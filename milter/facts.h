@@ -30,7 +30,7 @@ enum fact {
     FACT_SPF_HELO_RESULT, /* of the HELO name: RFC 8601's word */
     FACT_SPF_RESULT,  /* of MAIL FROM: RFC 8601's word */
     FACT_DKIM_ALIGNED, /* "pass" when a passing signature's domain is the sender's */
-    FACT_HELO_MATCH,  /* "forward", "reverse", "both", "none": how HELO, name and address agree */
+    FACT_HELO_MATCH,  /* "forward", "reverse", "both", "none", "unknown": how HELO, name and address agree */
     FACT_COUNTRY,     /* ISO 3166 code of the client's address */
     FACT_KARMA_HISTORY, /* nice minus naughty connections of the client; empty when its memory cannot be read */
     FACT_EARLY,       /* when a client spoke too early, and how many bytes: "connect:12", "data:900" */
@@ -49,8 +49,15 @@ enum fact {
     FACT_PATTERN,      /* the signature, or the file name's pattern, that an attachment met */
     FACT_FILE_NAME,    /* of that attachment, as it was sent */
     FACT_LINKS,        /* how many hosts the message leads to */
+    FACT_LINKS_LEFT,   /* what uribl left out: hosts beyond max_lookups, text beyond its caps */
     FACT_DISCLAIMER,   /* "added", or why it was not */
     FACT_TNEF,         /* what became of a winmail.dat */
+    FACT_LIST_SAID,    /* what every list that was asked said: "zone=127.0.0.2+127.0.0.4,zone=clean,zone=unsure" */
+    FACT_HELO_BEFORE,  /* the name of the greeting before, of a client that greets again with another */
+    FACT_FIELDS,       /* which of the usual header fields there are: "Date From* To"; *: several, +: several domains */
+    FACT_AUTHOR,       /* the one address in From */
+    FACT_DMARC_SEEN,   /* of a message that fails DMARC, what else counted: "conduct=-2 list testing sealed signed" */
+    FACT_INNER,        /* what the inner server said of the recipient, or why it could not be asked */
     FACTS
 };
 

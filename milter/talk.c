@@ -14,6 +14,7 @@
 #include "base/clock.h"
 #include "base/ip.h"
 #include "base/waiting.h"
+#include "mapped.h"
 #include "talk.h"
 
 #define TOGETHER_MOST 16    /* conversations of one arena that are pumped at once */
@@ -245,6 +246,7 @@ static void was_said(struct talk *t, size_t n)
     while (t->piece < t->plan.pieces) {
         size_t left = t->plan.say[t->piece].n - t->at;
 
+        mapped_seen(str_slice(t->plan.say[t->piece], t->at, t->at + (n < left ? n : left)));
         if (n < left) {
             t->at += n;
             return;
@@ -374,7 +376,7 @@ static int wait_ms(struct talk *const *list, size_t n)
         if (list[i]->state == TRYING && list[i]->retry < until)
             until = list[i]->retry;
     }
-    return until <= now ? 0 : until - now > 60000 ? 60000 : (int)(until - now);
+    return until <= now ? 0 : (int)waiting_slice(until - now > 60000 ? 60000 : until - now);
 }
 
 static void pump_together(struct talk *t)

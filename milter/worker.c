@@ -192,6 +192,21 @@ static void start_server(struct crew *c)
 
 /* ---- what servers say; under the lock ---- */
 
+/* tell_note - once: it is the same for every server of this machine. */
+static void tell_note(const struct crew *c, struct str note)
+{
+    static bool told;
+    struct arena *a;
+
+    if (!note.n || told)
+        return;
+    told = true;
+    a = arena_new(0);
+    note = str_escaped(a, note);
+    log_warn("%s: " STR_FMT, c->kind, STR_ARG(note));
+    arena_free(&a);
+}
+
 static void server_ready(struct crew *c, struct server *s, struct str version, uint64_t count)
 {
     set_text(s->version, version);
@@ -238,7 +253,7 @@ static void server_lost(struct crew *c, struct server *s, struct str why)
 static void hear_server(struct crew *c, struct server *s)
 {
     char bytes[FRAME_CONTROL_MOST];
-    struct str version, why = STR("it ended");
+    struct str version, note, why = STR("it ended");
     ssize_t n = recv(s->fd, bytes, sizeof bytes, MSG_DONTWAIT);
     uint64_t count;
     struct frame f;
@@ -247,7 +262,8 @@ static void hear_server(struct crew *c, struct server *s)
         return;
     if (n > 0 && frame_read((struct str){bytes, (size_t)n}, sizeof bytes, &f) == FRAME_WHOLE) {
         if (f.type == FRAME_READY && s->state == SERVER_LOADING && frame_str(&f.payload, TEXT_ROOM - 1, &version) &&
-            frame_u64(&f.payload, &count) && !f.payload.n) {
+            frame_u64(&f.payload, &count) && frame_str(&f.payload, TEXT_ROOM - 1, &note) && !f.payload.n) {
+            tell_note(c, note);
             server_ready(c, s, version, count);
             return;
         }
@@ -470,7 +486,7 @@ bool worker_start(const struct worker_settings *settings)
     pthread_cond_init(&workers.changed, &attributes);
     pthread_condattr_destroy(&attributes);
     workers.slots = settings->jobs ? settings->jobs : slots_here();
-    workers.used = 0;
+    workers.scans = workers.unpacking = 0;
     workers.starts = 0;
     workers.stopping = false;
     error = pthread_create(&keeper.thread, NULL, keep, NULL);
@@ -562,7 +578,7 @@ struct worker_state worker_look(void)
         state.servers += workers.crews[i].serving != NULL;
         state.loading += workers.crews[i].loading != NULL;
     }
-    state.jobs = workers.used;
+    state.jobs = workers.scans + workers.unpacking;
     state.starts = workers.starts;
     pthread_mutex_unlock(&workers.lock);
     return state;

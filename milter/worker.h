@@ -26,7 +26,7 @@ struct config;
 struct worker_settings {
     const char *program; /* NULL: sme-milter-worker beside the running program, or where it was installed */
     const char *tmp;     /* where temporary directories are made; NULL: /tmp */
-    unsigned jobs;       /* at once, of all kinds; 0: as there are processors */
+    unsigned jobs;       /* at once, of each kind of work; 0: as there are processors */
     int64_t look_ms;     /* how often the directories of signatures are looked at; 0: every minute */
 };
 
@@ -81,8 +81,11 @@ enum tnef_kind {
     TNEF_BODY_TEXT, /* the message's own text, in UTF-8 where it was told or made from RTF; the sender's charset else */
     TNEF_BODY_HTML, /* ... in the sender's charset */
     TNEF_BODY_RTF,
+    TNEF_FIELD, /* of the message itself, in UTF-8; named "subject", "from", "address" or "date" (RFC 5322) */
     TNEF_KINDS,
 };
+
+struct tnef_content;
 
 struct tnef_part {
     enum tnef_kind kind;
@@ -90,6 +93,7 @@ struct tnef_part {
     struct str name; /* UTF-8, no directory, no control or quoting characters, at most TNEF_NAME_MOST; never empty */
     struct str type; /* "application/pdf", lower case, by the name's extension */
     struct str data;
+    const struct tnef_content *inside; /* what the data hold in turn, if they were opened too: mail/winmail.c */
 };
 
 struct tnef_content {

@@ -18,7 +18,7 @@
 #define FRAME_TNEF_MOST (128U * 1024 * 1024)
 
 enum frame_type {
-    FRAME_READY = 1, /* server: version of the signatures, their number */
+    FRAME_READY = 1, /* server: version of the signatures, their number, what the administrator should know or "" */
     FRAME_FAILED,    /* server, job: why */
     FRAME_JOB,       /* to the server: bytes of the message, ms until the deadline; two descriptors go with it */
     FRAME_ANSWER,    /* job: as its kind does */

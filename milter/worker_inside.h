@@ -43,7 +43,8 @@ extern struct workers {
     pthread_mutex_t lock;
     pthread_cond_t changed; /* a server serves, a slot is free, loading has failed */
     bool running, stopping;
-    unsigned slots, used;   /* jobs at once */
+    unsigned slots;         /* jobs at once, of each kind of work: who waits for a winmail.dat may have a scan running */
+    unsigned scans, unpacking; /* how many of them there are */
     struct crew crews[CREWS_MOST];
     struct server servers[SERVERS_MOST];
     unsigned long starts;

@@ -45,12 +45,18 @@ struct worker_job {
 
 /* ---- ends ---- */
 
+/* used - how many of its kind there are, under the lock. */
+static unsigned *used(const struct worker_job *job)
+{
+    return strcmp(job->kind, "tnef") == 0 ? &workers.unpacking : &workers.scans;
+}
+
 static void release_slot(struct worker_job *job)
 {
     if (!job->slot)
         return;
     pthread_mutex_lock(&workers.lock);
-    workers.used--;
+    --*used(job);
     pthread_cond_broadcast(&workers.changed);
     pthread_mutex_unlock(&workers.lock);
     job->slot = false;
@@ -161,10 +167,10 @@ static bool take_slot(struct worker_job *job)
     if (!workers.running || workers.stopping || !crew)
         why = STR("there is no worker for it");
     else if (crew->serving)
-        job->slot = workers.used < workers.slots;
+        job->slot = *used(job) < workers.slots;
     else if (crew->why[0])
         why = str_dup(job->arena, str_of(crew->why));
-    workers.used += job->slot;
+    *used(job) += job->slot;
     pthread_mutex_unlock(&workers.lock);
     if (why.n)
         fail(job, why);
@@ -203,14 +209,13 @@ static void wait_change(struct worker_job *job)
     int64_t left = job->deadline - clock_ms();
     struct timespec until;
 
-    if (left > WAIT_STEP_MS)
-        left = WAIT_STEP_MS;
+    left = waiting_slice(left > WAIT_STEP_MS ? WAIT_STEP_MS : left);
     clock_gettime(CLOCK_MONOTONIC, &until);
     until.tv_nsec += (left > 0 ? (long)left : 1) * 1000000;
     until.tv_sec += until.tv_nsec / 1000000000;
     until.tv_nsec %= 1000000000;
     pthread_mutex_lock(&workers.lock);
-    if (workers.used >= workers.slots || !worker_crew(job->kind, job->directory) ||
+    if (*used(job) >= workers.slots || !worker_crew(job->kind, job->directory) ||
         !worker_crew(job->kind, job->directory)->serving)
         pthread_cond_timedwait(&workers.changed, &workers.lock, &until);
     pthread_mutex_unlock(&workers.lock);
@@ -281,7 +286,7 @@ static void wait_answer(struct worker_job *job)
 
         if (left <= 0)
             fail(job, STR("the worker did not answer in time"));
-        else if (poll(&p, 1, left > WAIT_STEP_MS ? WAIT_STEP_MS : (int)left) > 0)
+        else if (poll(&p, 1, (int)waiting_slice(left > WAIT_STEP_MS ? WAIT_STEP_MS : left)) > 0)
             hear(job);
     }
 }

@@ -64,13 +64,6 @@ static void add_byte(struct rtf *r, unsigned char c)
         buf_add(&r->out, one);
 }
 
-static int hex(char c)
-{
-    const char *digits = "0123456789abcdef", *at = c ? strchr(digits, c >= 'A' && c <= 'F' ? c + 32 : c) : NULL;
-
-    return at ? (int)(at - digits) : -1;
-}
-
 static void apply_word(struct rtf *r, struct str word, bool has_number, long number)
 {
     static const char *const silent[] = {"fonttbl", "colortbl", "stylesheet", "info", "pict", "object", "header",
@@ -155,7 +148,7 @@ static void control(struct rtf *r)
     if (!take(r, &c))
         return;
     if (c == '\'' && r->rest.n >= 2) {
-        int high = hex(r->rest.p[0]), low = hex(r->rest.p[1]);
+        int high = str_hex(r->rest.p[0]), low = str_hex(r->rest.p[1]);
 
         r->rest = str_slice(r->rest, 2, r->rest.n);
         if (high >= 0 && low >= 0)

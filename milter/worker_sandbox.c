@@ -1,4 +1,4 @@
-/* worker_sandbox.c - seccomp, Landlock, limits. */
+/* worker_sandbox.c - seccomp, Landlock or a root directory of one's own, limits. */
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/capability.h>
@@ -14,6 +14,7 @@
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "worker_sandbox.h"
@@ -48,7 +49,8 @@
 static struct filter {
     struct sock_filter code[FILTER_MOST];
     unsigned short count;
-} server_filter, job_filter;
+} server_filter, job_filter, file_job_filter;
+static bool by_root; /* no Landlock: a job's root is its directory */
 static unsigned long base_data; /* of the server when it is ready to fork */
 
 static bool fail(struct arena *a, struct str *why, const char *what)
@@ -59,15 +61,11 @@ static bool fail(struct arena *a, struct str *why, const char *what)
 
 /* ---- system calls ---- */
 
-/* What computing, its own files and its own end need. Files are opened as Landlock allows. */
+/* What computing and its own end need: no name of a file is among it. (newfstatat() is the C library's fstat().) */
 static const int job_calls[] = {
     SCMP_SYS(read), SCMP_SYS(readv), SCMP_SYS(pread64), SCMP_SYS(write), SCMP_SYS(writev), SCMP_SYS(pwrite64),
-    SCMP_SYS(lseek), SCMP_SYS(close), SCMP_SYS(fstat), SCMP_SYS(newfstatat), SCMP_SYS(stat), SCMP_SYS(lstat),
-    SCMP_SYS(statx), SCMP_SYS(open), SCMP_SYS(openat), SCMP_SYS(creat), SCMP_SYS(mkdir), SCMP_SYS(mkdirat),
-    SCMP_SYS(rmdir), SCMP_SYS(unlink), SCMP_SYS(unlinkat), SCMP_SYS(getdents64), SCMP_SYS(ftruncate),
-    SCMP_SYS(truncate), SCMP_SYS(dup), SCMP_SYS(dup2), SCMP_SYS(dup3), SCMP_SYS(access), SCMP_SYS(faccessat),
-    SCMP_SYS(faccessat2), SCMP_SYS(getcwd), SCMP_SYS(umask), SCMP_SYS(readlink), SCMP_SYS(readlinkat),
-    SCMP_SYS(fadvise64), SCMP_SYS(munmap), SCMP_SYS(mremap), SCMP_SYS(madvise), SCMP_SYS(brk), SCMP_SYS(futex),
+    SCMP_SYS(lseek), SCMP_SYS(close), SCMP_SYS(fstat), SCMP_SYS(newfstatat), SCMP_SYS(statx), SCMP_SYS(ftruncate),
+    SCMP_SYS(dup), SCMP_SYS(dup2), SCMP_SYS(dup3), SCMP_SYS(getcwd), SCMP_SYS(umask), SCMP_SYS(munmap), SCMP_SYS(mremap), SCMP_SYS(madvise), SCMP_SYS(brk), SCMP_SYS(futex),
     SCMP_SYS(time), SCMP_SYS(gettimeofday), SCMP_SYS(clock_gettime), SCMP_SYS(clock_getres),
     SCMP_SYS(clock_nanosleep), SCMP_SYS(nanosleep), SCMP_SYS(times), SCMP_SYS(getrusage), SCMP_SYS(getrandom),
     SCMP_SYS(getpid), SCMP_SYS(getppid), SCMP_SYS(gettid), SCMP_SYS(getuid), SCMP_SYS(geteuid), SCMP_SYS(getgid),
@@ -76,13 +74,20 @@ static const int job_calls[] = {
     SCMP_SYS(restart_syscall), SCMP_SYS(set_robust_list), SCMP_SYS(rseq), SCMP_SYS(poll), SCMP_SYS(ppoll),
     SCMP_SYS(exit), SCMP_SYS(exit_group),
 };
+/* And files, which are opened as Landlock allows, or where the root directory is one's own. */
+static const int file_calls[] = {
+    SCMP_SYS(open), SCMP_SYS(openat), SCMP_SYS(creat), SCMP_SYS(mkdir), SCMP_SYS(mkdirat), SCMP_SYS(rmdir),
+    SCMP_SYS(unlink), SCMP_SYS(unlinkat), SCMP_SYS(getdents64), SCMP_SYS(truncate), SCMP_SYS(stat), SCMP_SYS(lstat),
+    SCMP_SYS(access), SCMP_SYS(faccessat), SCMP_SYS(faccessat2), SCMP_SYS(readlink), SCMP_SYS(readlinkat),
+    SCMP_SYS(fadvise64),
+};
 /* And forking, looking after children, and giving up even more. */
 static const int server_calls[] = {
     SCMP_SYS(fork), SCMP_SYS(vfork), SCMP_SYS(wait4), SCMP_SYS(waitid), SCMP_SYS(kill), SCMP_SYS(signalfd4),
     SCMP_SYS(recvmsg), SCMP_SYS(sendmsg), SCMP_SYS(sendto), SCMP_SYS(recvfrom), SCMP_SYS(prctl),
     SCMP_SYS(seccomp), SCMP_SYS(landlock_create_ruleset), SCMP_SYS(landlock_add_rule),
     SCMP_SYS(landlock_restrict_self), SCMP_SYS(prlimit64), SCMP_SYS(setrlimit), SCMP_SYS(getrlimit),
-    SCMP_SYS(close_range), SCMP_SYS(chdir), SCMP_SYS(setpriority), SCMP_SYS(chmod), SCMP_SYS(fchmod),
+    SCMP_SYS(capget), SCMP_SYS(capset), SCMP_SYS(chroot), SCMP_SYS(close_range), SCMP_SYS(chdir), SCMP_SYS(setpriority), SCMP_SYS(chmod), SCMP_SYS(fchmod),
 };
 
 static bool allow(scmp_filter_ctx ctx, const int *calls, size_t n)
@@ -145,7 +150,7 @@ static bool keep(scmp_filter_ctx ctx, struct filter *f)
     return true;
 }
 
-static bool make_filter(struct filter *f, bool server)
+static bool make_filter(struct filter *f, bool files, bool server)
 {
     scmp_filter_ctx ctx = seccomp_init(SCMP_ACT_ERRNO(EPERM));
     bool good;
@@ -154,6 +159,8 @@ static bool make_filter(struct filter *f, bool server)
         return false;
     seccomp_attr_set(ctx, SCMP_FLTATR_ACT_BADARCH, SCMP_ACT_KILL_PROCESS);
     good = allow(ctx, job_calls, sizeof job_calls / sizeof job_calls[0]) && allow_some(ctx, server);
+    if (good && files)
+        good = allow(ctx, file_calls, sizeof file_calls / sizeof file_calls[0]);
     if (good && server)
         good = allow(ctx, server_calls, sizeof server_calls / sizeof server_calls[0]);
     good = good && keep(ctx, f);
@@ -163,7 +170,8 @@ static bool make_filter(struct filter *f, bool server)
 
 bool sandbox_prepare(struct arena *a, struct str *why)
 {
-    if (!make_filter(&server_filter, true) || !make_filter(&job_filter, false))
+    if (!make_filter(&server_filter, true, true) || !make_filter(&job_filter, false, false) ||
+        !make_filter(&file_job_filter, true, false))
         return fail(a, why, "cannot make the filter of system calls");
     return true;
 }
@@ -211,8 +219,6 @@ static bool grant_only(struct arena *a, const struct grant *grants, size_t n, st
     bool good = true;
     int rules;
 
-    if (!here)
-        return fail(a, why, "the kernel has no Landlock");
     rules = (int)syscall(SYS_landlock_create_ruleset, &attributes, sizeof attributes, 0);
     if (rules < 0)
         return fail(a, why, "cannot use Landlock");
@@ -253,15 +259,52 @@ static bool limit(int what, unsigned long most)
     return setrlimit((__rlimit_resource_t)what, &wanted) == 0;
 }
 
-/* no_capabilities - for who runs the daemon as root; under systemd's unit there are none, and no capset() either. */
-static bool no_capabilities(void)
+/* ---- capabilities ---- */
+
+/* keep_capabilities - of those in `most`, and no others; *kept are those. For who runs the daemon as root; under
+ * systemd's unit there are none, and no capset() either. */
+static bool keep_capabilities(uint32_t most, uint32_t *kept)
 {
     struct __user_cap_header_struct head = {.version = _LINUX_CAPABILITY_VERSION_3};
-    struct __user_cap_data_struct has[2] = {{0}}, none[2] = {{0}};
+    struct __user_cap_data_struct has[2] = {{0}}, wanted[2] = {{0}};
 
-    if (syscall(SYS_capget, &head, has) == 0 && memcmp(has, none, sizeof none) == 0)
-        return true;
-    return syscall(SYS_capset, &head, none) == 0;
+    if (syscall(SYS_capget, &head, has) == 0) {
+        wanted[0].effective = wanted[0].permitted = has[0].permitted & most;
+        *kept = wanted[0].effective;
+        if (memcmp(has, wanted, sizeof has) == 0)
+            return true;
+    }
+    return syscall(SYS_capset, &head, wanted) == 0;
+}
+
+static bool no_capabilities(void)
+{
+    uint32_t kept;
+
+    return keep_capabilities(0, &kept);
+}
+
+/* root_changes - tried out, for a capability is not all that it takes (seccomp, containers). */
+static bool root_changes(void)
+{
+    pid_t pid = fork();
+    int status = -1;
+
+    if (pid == 0)
+        _exit(chroot(".") == 0 ? EXIT_SUCCESS : EXIT_FAILURE);
+    return pid > 0 && waitpid(pid, &status, 0) == pid && status == 0;
+}
+
+/* may_change_root - the only capability that is left is chroot()'s: the one of a user namespace of our own, which rules
+ * over nothing else, or the one that root has. */
+static bool may_change_root(void)
+{
+    const uint32_t wanted = 1U << CAP_SYS_CHROOT;
+    uint32_t kept = 0;
+
+    if (unshare(CLONE_NEWUSER) != 0 && errno != EPERM && errno != ENOSPC && errno != EINVAL && errno != ENOSYS)
+        return false;
+    return keep_capabilities(wanted, &kept) && kept == wanted && root_changes();
 }
 
 /* ---- all of it ---- */
@@ -278,15 +321,33 @@ bool sandbox_server(struct arena *a, const char *directory, const char *tmp, str
 
     if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0 || prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) != 0)
         return fail(a, why, "prctl");
-    if (!no_capabilities())
-        return fail(a, why, "capset");
+    by_root = directory && !rights_here();
+    if (by_root ? !may_change_root() : !no_capabilities()) {
+        if (!by_root)
+            return fail(a, why, "capset");
+        *why = STR("it cannot be locked in: the kernel has no Landlock, and gives neither user namespaces nor chroot()");
+        return false;
+    }
     if (!limit(RLIMIT_CORE, 0) || !limit(RLIMIT_FSIZE, FILE_MOST) || !limit(RLIMIT_NOFILE, FILES_MOST))
         return fail(a, why, "setrlimit");
-    if ((directory || rights_here()) && !grant_only(a, grants, 4, why))
+    if (rights_here() && !grant_only(a, grants, 4, why))
         return false;
     if (!filter_calls(&server_filter))
         return fail(a, why, "cannot filter system calls");
     return true;
+}
+
+bool sandbox_by_root(void)
+{
+    return by_root;
+}
+
+/* own_root - there is nothing in it but what the job makes, and no descriptor of a directory is open. */
+static bool own_root(struct arena *a, struct str *why)
+{
+    if (chroot(".") != 0 || chdir("/") != 0)
+        return fail(a, why, "chroot");
+    return no_capabilities() || fail(a, why, "capset");
 }
 
 bool sandbox_job(struct arena *a, bool files, uint64_t ms, struct str *why)
@@ -295,9 +356,11 @@ bool sandbox_job(struct arena *a, bool files, uint64_t ms, struct str *why)
 
     if (!limit(RLIMIT_CPU, ms / 1000 + 2) || (!SANITIZED && !limit(RLIMIT_DATA, base_data + MORE_DATA)))
         return fail(a, why, "setrlimit");
-    if ((files || rights_here()) && !grant_only(a, &grant, 1, why))
+    if (files && by_root && !own_root(a, why))
         return false;
-    if (!filter_calls(&job_filter))
+    if (rights_here() && !grant_only(a, &grant, 1, why))
+        return false;
+    if (!filter_calls(files ? &file_job_filter : &job_filter))
         return fail(a, why, "cannot filter system calls");
     return true;
 }

@@ -133,7 +133,7 @@ void worker_configure(const struct config *config)
             kinds[n] = "scan";
             directories[n++] = database;
         }
-    if (config_uses(config, "tnef2mime")) {
+    if (config_uses(config, "tnef2mime") || config_uses(config, "patterns") || config_uses(config, "uribl")) {
         kinds[n] = "tnef";
         directories[n++] = STR_NONE;
     }

@@ -72,10 +72,14 @@ static bool say_text(int fd, enum frame_type type, struct str text)
 static bool say_ready(struct str version, uint64_t count)
 {
     struct buf b = buf_in(server.arena);
+    struct str note = STR("");
 
+    if (sandbox_by_root())
+        note = STR("the kernel has no Landlock: each scan is locked into its directory by chroot");
     frame_begin(&b, FRAME_READY);
     frame_add_str(&b, str_slice(version, 0, 200));
     frame_add_u64(&b, count);
+    frame_add_str(&b, note);
     return send_whole(WORKER_SOCKET, frame_end(&b));
 }
 

@@ -162,6 +162,7 @@ static struct str type_of(enum tnef_kind kind, struct str name)
 {
     switch (kind) {
     case TNEF_BODY_TEXT:
+    case TNEF_FIELD:
         return STR("text/plain");
     case TNEF_BODY_HTML:
         return STR("text/html");

@@ -1,10 +1,10 @@
 /* patterns - attachments that begin with certain bytes, or have certain names.
  *
- * What is compared is the decoded part, in every way in which a reader might find and decode it (mail/mime.h),
-     and never
- * a line of text that only looks like one.
+ * What is compared is the decoded part, in every way in which a reader might find and decode it (mail/mime.h), also
+ * inside a winmail.dat, and never a line of text that only looks like one.
  */
 #include "mail/mime.h"
+#include "mail/winmail.h"
 #include "policy.h"
 
 #define MAGIC_MOST 256 /* bytes */
@@ -29,14 +29,6 @@ static const struct option patterns_rows[] = {
 };
 
 /* ---- entries ---- */
-
-static int hex(char c)
-{
-    if (c >= '0' && c <= '9')
-        return c - '0';
-    c |= 0x20;
-    return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
 
 static int base64(char c)
 {
@@ -68,7 +60,7 @@ static const char *read_magic(struct str text, struct signature *s)
     while (!only_hex && text.n && text.p[text.n - 1] == '=') /* padding says nothing of the bytes before it */
         text.n--;
     for (size_t i = 0; i < text.n; i++) {
-        all_hex = all_hex && hex(text.p[i]) >= 0;
+        all_hex = all_hex && str_hex(text.p[i]) >= 0;
         all_base64 = all_base64 && base64(text.p[i]) >= 0;
     }
     if (text.n > 2 * MAGIC_MOST)
@@ -81,7 +73,7 @@ static const char *read_magic(struct str text, struct signature *s)
         return "has a magic that is not base64";
     for (size_t i = 0; i < text.n; i++) {
         if (all_hex && !only_base64)
-            add_bits(s, (unsigned)hex(text.p[i]), 4);
+            add_bits(s, (unsigned)str_hex(text.p[i]), 4);
         else
             add_bits(s, (unsigned)base64(text.p[i]), 6);
     }
@@ -266,9 +258,13 @@ static struct finding patterns_message(struct context *c)
     const struct patterns_options *o = OPTIONS(struct patterns_options, c);
     struct mime *mime = message_mime(c->message);
     struct look l = {.options = o, .arena = c->arena};
+    struct str trouble;
 
     if (!mime || (o->signatures.count == 0 && o->globs.count == 0))
         return NO_OPINION;
+    trouble = winmail_trouble(message_winmails(c->message));
+    if (trouble.n)
+        fact_set(c, FACT_TNEF, arena_printf(c->arena, "not opened (" STR_FMT ")", STR_ARG(trouble)));
     l.scratch = arena_new(0);
     mime_each(mime, look_at, &l);
     arena_free(&l.scratch);
@@ -289,6 +285,11 @@ static bool patterns_idle(const void *options, enum stage stage)
     return stage == AT_MESSAGE && o->signatures.count == 0 && o->names.count == 0;
 }
 
+#define ATTACHMENTS "the first bytes and the names of all attachments"
+static const struct told_again patterns_told[] = {
+    CANNOT_TELL("signatures", ATTACHMENTS), CANNOT_TELL("names", ATTACHMENTS), TOLD_AGAIN_END,
+};
+
 const struct policy policy_patterns = {
     .name = "patterns",
     .summary = "refuse attachments by their first bytes and by their names",
@@ -299,4 +300,5 @@ const struct policy policy_patterns = {
     .prepare = patterns_prepare,
     .idle = patterns_idle,
     .wants_body = true,
+    .told_again = patterns_told,
 };

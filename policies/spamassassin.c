@@ -3,6 +3,8 @@
  * The scan begins in the ask pass, so that it goes on beside the virus scanner's. A message that could not be scanned
  * is neither spam nor ham; what its sender claims about that is removed all the same.
  */
+#include <stdlib.h>
+
 #include "policy.h"
 #include "scan/spamd.h"
 
@@ -191,11 +193,23 @@ static struct finding could_not(struct context *c, struct str why)
     return unsure(c, "the spam scanner could not be asked");
 }
 
+static struct finding by_score(struct context *c, double score, double required, struct str text, long ham)
+{
+    const struct spam_options *o = OPTIONS(struct spam_options, c);
+    struct finding f;
+
+    if (o->reject_at > 0 && score >= o->reject_at)
+        return bad(c, "5.7.1", "this looks like spam (score " STR_FMT ")", STR_ARG(text));
+    if (score >= (o->tag_at > 0 ? o->tag_at : required))
+        return weigh(c, c->instance->common.karma);
+    f = good(c);
+    f.karma = ham;
+    return f;
+}
+
 static struct finding judge(struct context *c, const struct spam_answer *answer, long ham)
 {
     const struct spam_options *o = OPTIONS(struct spam_options, c);
-    double limit = o->tag_at > 0 ? o->tag_at : answer->required;
-    struct finding f;
 
     fact_set(c, FACT_SPAM_SCORE,
              arena_printf(c->arena, STR_FMT "/" STR_FMT, STR_ARG(answer->score_text), STR_ARG(answer->required_text)));
@@ -204,13 +218,7 @@ static struct finding judge(struct context *c, const struct spam_answer *answer,
     add_fields(c, answer);
     if (o->tag_at > 0 && answer->score >= o->tag_at)
         tag_subject(c);
-    if (o->reject_at > 0 && answer->score >= o->reject_at)
-        return bad(c, "5.7.1", "this looks like spam (score " STR_FMT ")", STR_ARG(answer->score_text));
-    if (answer->score >= limit)
-        return weigh(c, c->instance->common.karma);
-    f = good(c);
-    f.karma = ham;
-    return f;
+    return by_score(c, answer->score, answer->required, answer->score_text, ham);
 }
 
 static struct finding look(struct context *c, long ham)
@@ -247,6 +255,45 @@ static void spam_finish(struct context *c)
     forged_remove(c->message, FORGED);
 }
 
+/* ---- the past ---- */
+
+/* again - by the score of then, if it was scanned. */
+static struct finding again(struct context *c, const struct then *then, long ham)
+{
+    struct str rest = then_fact(then, FACT_SPAM_SCORE), score, why = then_fact(then, FACT_SCANNER);
+    enum larger larger = past_larger(c, OPTIONS(struct spam_options, c)->size_limit);
+
+    if (larger == LARGER)
+        return then && then->finding.result == BAD && rest.n == 0 ? then_keep(c, then) : NO_OPINION;
+    if (larger == PERHAPS_LARGER)
+        return not_kept(c, "whether it is just larger than size_limit was not recorded");
+    if (then && str_is(why, STR("too large")))
+        return not_kept(c, "it was too large to be scanned then");
+    then_keep(c, then);
+    if (!then || !str_split(&rest, '/', &score))
+        return then ? then->finding : NO_OPINION;
+    return by_score(c, strtod(str_c(c->arena, score), NULL), strtod(str_c(c->arena, rest), NULL), score, ham);
+}
+
+static struct finding spamassassin_again(struct context *c, enum stage stage, const struct then *then)
+{
+    (void)stage;
+    return again(c, then, 1);
+}
+
+static struct finding forcespamcheck_again(struct context *c, enum stage stage, const struct then *then)
+{
+    (void)stage;
+    return c->session->is_local || c->session->auth.n ? again(c, then, 0) : NO_OPINION;
+}
+
+#define ANOTHER_SCAN "what another scan would have said"
+static const struct told_again spam_told[] = {
+    CAN_TELL("reject_at"), CAN_TELL("tag_at"), CAN_TELL("size_limit"), CAN_TELL("subject_prefix"),
+    CANNOT_TELL("server", ANOTHER_SCAN), CANNOT_TELL("user", ANOTHER_SCAN), CANNOT_TELL("timeout", ANOTHER_SCAN),
+    TOLD_AGAIN_END,
+};
+
 const struct policy policy_spamassassin = {
     .name = "spamassassin",
     .summary = "mark or refuse what SpamAssassin takes for spam",
@@ -259,6 +306,8 @@ const struct policy policy_spamassassin = {
     .finish = spam_finish,
     .wants_body = true,
     .edits = true,
+    .again = spamassassin_again,
+    .told_again = spam_told,
 };
 
 const struct policy policy_forcespamcheck = {
@@ -273,4 +322,6 @@ const struct policy policy_forcespamcheck = {
     .finish = spam_finish,
     .wants_body = true,
     .edits = true,
+    .again = forcespamcheck_again,
+    .told_again = spam_told,
 };

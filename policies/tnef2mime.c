@@ -6,8 +6,8 @@
  */
 #include "mail/mime_edit.h"
 #include "mail/mime_tnef.h"
+#include "mail/winmail.h"
 #include "policy.h"
-#include "worker.h"
 
 #define TOLD_FIELD STR("X-TNEF2MIME")
 #define TNEFS_MOST 10 /* in one message */
@@ -30,25 +30,42 @@ static bool is_there(const struct mime *m)
     return false;
 }
 
-/* convert - one of them. NULL, or what is in the way; *parts is how many it became. */
-static const char *convert(struct context *c, struct mime_edit *edit, const struct mime_part *part, bool has_text,
-                           size_t *parts)
+/* look_inside - NULL, or what is in the way. What was opened for another policy is not opened again. */
+static const char *look_inside(struct context *c, const struct mime_part *part, struct tnef_content *content)
 {
     uint64_t most = OPTIONS(struct tnef2mime_options, c)->max_size;
+    const struct winmail *known = winmail_of(message_winmails(c->message), part);
     struct str winmail, other, why = STR_NONE;
-    struct tnef_content content = {0};
-    struct mime_new *list;
-    size_t count;
-    bool keep;
 
+    if (known && known->size <= most && (known->odd || known->why.n))
+        return known->odd ? "it can be decoded in several ways" : str_c(c->arena, known->why);
+    if (known && known->size <= most) {
+        *content = known->content;
+        return NULL;
+    }
     if (!mime_decode(c->arena, part, most + 1, 0, &winmail) || mime_decode(c->arena, part, most + 1, 1, &other))
         return "it can be decoded in several ways";
     if (winmail.n > most)
         return "it is larger than max_size";
-    if (!str_starts(winmail, STR("\x78\x9f\x3e\x22")))
+    if (!str_starts(winmail, WINMAIL_SIGNATURE))
         return str_is(part->type, STR("application/octet-stream")) ? "" : "it is no TNEF";
-    if (!worker_tnef(c->arena, winmail, clock_ms() + WAIT_MS, &content, &why))
-        return arena_printf(c->arena, STR_FMT, STR_ARG(str_escaped(c->arena, why))).p;
+    if (!worker_tnef(c->arena, winmail, clock_ms() + WAIT_MS, content, &why))
+        return str_c(c->arena, str_escaped(c->arena, why));
+    return NULL;
+}
+
+/* convert - one of them. NULL, or what is in the way; *parts is how many it became. */
+static const char *convert(struct context *c, struct mime_edit *edit, const struct mime_part *part, bool has_text,
+                           size_t *parts)
+{
+    struct tnef_content content = {0};
+    const char *why = look_inside(c, part, &content);
+    struct mime_new *list;
+    size_t count;
+    bool keep;
+
+    if (why)
+        return why;
     list = mime_from_tnef(c->arena, &content, has_text, &count, &keep);
     if (count == 0)
         return "there is nothing in it";
@@ -114,4 +131,5 @@ const struct policy policy_tnef2mime = {
     .at = {[AT_MESSAGE] = tnef2mime_message},
     .wants_body = true,
     .edits = true,
+    .silent = true,
 };

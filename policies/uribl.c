@@ -1,6 +1,7 @@
 /* uribl - links to hosts on DNS block lists. */
 #include "mail/mime.h"
 #include "mail/url.h"
+#include "mail/winmail.h"
 #include "policy.h"
 
 #define WAIT_MS 5000
@@ -19,24 +20,30 @@ static const struct option uribl_rows[] = {
     OPT_NAME_ZONES(struct uribl_options, zones, "multi.surbl.org:8-16-64-128, multi.uribl.com:2",
                    "zone, zone:8-16-64-128, zone=127.0.1.[2..6], zone:text"),
     OPT_HOSTS(struct uribl_options, allow, "", "hosts and domains that are not asked about: dom, .dom"),
-    OPT_INT(struct uribl_options, max_lookups, "100", 1, 300, "questions of one message at most"),
+    OPT_INT(struct uribl_options, max_lookups, "100", 1, 300,
+            "questions of one message at most; what they are not enough for, the fact links.left tells"),
     OPT_BOOL(struct uribl_options, scan_headers, "no", "look for links in the header too"),
     OPTION_END,
 };
 
+/* What was found, and how far it was looked for. */
+struct collect {
+    struct links links;
+    size_t left;     /* decoded bytes that may still be looked at */
+    bool part_cut;   /* of some part not everything was */
+    bool text_left;  /* and of some nothing */
+};
+
 struct asked {
+    struct collect collect;
     const struct link **links;       /* what was asked about */
     struct dns_question **questions; /* by link, then by zone; NULL where a list does not take such a name */
-    size_t count, hosts;
+    size_t count, most;
+    size_t over;                     /* hosts that were not asked about, since there are too many */
     int64_t deadline;
 };
 
 /* ---- collecting ---- */
-
-struct collect {
-    struct links *links;
-    size_t left; /* bytes */
-};
 
 /* looks_html - whatever its type says, an attachment that a browser would show. */
 static bool looks_html(struct str bytes)
@@ -57,9 +64,9 @@ static void collect_text(struct collect *x, struct arena *a, const struct mime_p
     struct str text = mime_text(a, bytes, part->charset);
 
     if (part->html || looks_html(text))
-        links_from_html(x->links, text);
+        links_from_html(&x->links, text);
     if (!part->html || part->found == MIME_RAW)
-        links_from_text(x->links, text);
+        links_from_text(&x->links, text);
 }
 
 static bool collect_part(void *data, const struct mime_part *part)
@@ -79,13 +86,16 @@ static bool collect_part(void *data, const struct mime_part *part)
             return true;
         }
     }
+    x->text_left |= x->left == 0;
     most = TEXT_MOST < x->left ? TEXT_MOST : x->left;
-    for (unsigned reading = 0; x->left && mime_decode(a, part, most, reading, &bytes); reading++) {
+    for (unsigned reading = 0; x->left && mime_decode(a, part, most + 1, reading, &bytes); reading++) {
+        x->part_cut |= bytes.n > most;
+        bytes = str_slice(bytes, 0, most);
         x->left -= bytes.n < x->left ? bytes.n : x->left;
         collect_text(x, a, part, bytes);
     }
     arena_free(&a);
-    return x->left > 0;
+    return !x->text_left;
 }
 
 /* collect_headers - what people wrote, not what servers did. */
@@ -105,6 +115,11 @@ static void collect_headers(struct context *c, struct links *links)
 }
 
 /* ---- asking ---- */
+
+static bool is_public(const struct link *link)
+{
+    return !link->ip.known || (ip_is_v4(link->ip) && ip_is_public(link->ip));
+}
 
 static bool is_allowed(const struct uribl_options *o, const struct link *link)
 {
@@ -143,38 +158,58 @@ static void ask_about(struct context *c, struct asked *asked, const struct link 
     asked->links[asked->count++] = link;
 }
 
+/* ask_from - about the links from that one on. What is a link for certain comes first, in case there are too many. */
+static void ask_from(struct context *c, struct asked *asked, size_t from)
+{
+    const struct uribl_options *o = OPTIONS(struct uribl_options, c);
+    const struct links *links = &asked->collect.links;
+
+    for (int bare = 0; bare < 2 && o->zones.count; bare++) {
+        for (size_t i = from; i < links->count; i++) {
+            const struct link *link = &links->items[i];
+
+            if (link->bare != (bare == 1) || !is_public(link) || is_allowed(o, link) || is_asked(asked, link->asked))
+                continue;
+            if (asked->count < asked->most)
+                ask_about(c, asked, link);
+            else
+                asked->over++;
+        }
+    }
+    asked->deadline = clock_ms() + WAIT_MS;
+}
+
 static void uribl_ask(struct context *c)
 {
     const struct uribl_options *o = OPTIONS(struct uribl_options, c);
     struct asked *asked = message_state(c, sizeof *asked);
     struct mime *mime = message_mime(c->message);
-    struct links *links = arena_alloc(c->arena, sizeof *links);
-    struct collect collect = {links, TEXTS_MOST};
-    size_t most;
 
-    *links = links_in(c->arena);
+    asked->collect = (struct collect){.links = links_in(c->arena), .left = TEXTS_MOST};
     if (mime)
-        mime_each(mime, collect_part, &collect);
+        mime_each(mime, collect_part, &asked->collect);
     if (o->scan_headers)
-        collect_headers(c, links);
-    asked->hosts = links->count;
+        collect_headers(c, &asked->collect.links);
     if (o->zones.count == 0)
         return;
-    most = ((size_t)o->max_lookups + o->zones.count - 1) / o->zones.count; /* a host is asked about everywhere */
-    asked->deadline = clock_ms() + WAIT_MS;
-    asked->links = arena_array(c->arena, most + 1, sizeof *asked->links);
-    asked->questions = arena_array(c->arena, most * o->zones.count + 1, sizeof *asked->questions);
-    /* what is a link for certain comes first, in case there are too many */
-    for (int bare = 0; bare < 2; bare++) {
-        for (size_t i = 0; i < links->count && asked->count < most; i++) {
-            const struct link *link = &links->items[i];
+    asked->most = ((size_t)o->max_lookups + o->zones.count - 1) / o->zones.count; /* a host is asked about everywhere */
+    asked->links = arena_array(c->arena, asked->most + 1, sizeof *asked->links);
+    asked->questions = arena_array(c->arena, asked->most * o->zones.count + 1, sizeof *asked->questions);
+    ask_from(c, asked, 0);
+}
 
-            if (link->bare != (bare == 1) || (link->ip.known && (!ip_is_v4(link->ip) || !ip_is_public(link->ip))) ||
-                is_allowed(o, link) || is_asked(asked, link->asked))
-                continue;
-            ask_about(c, asked, link);
-        }
-    }
+/* ask_packed - about what is inside a winmail.dat, for which the ask pass could not wait. */
+static void ask_packed(struct context *c, struct asked *asked)
+{
+    struct winmail *winmails = message_winmails(c->message);
+    size_t from = asked->collect.links.count;
+    bool more = true;
+
+    for (const struct mime_part *p = winmails ? c->message->mime->first : NULL; p && more; p = p->next)
+        if (p->found == MIME_ADDED)
+            more = collect_part(&asked->collect, p);
+    if (asked->collect.links.count > from)
+        ask_from(c, asked, from);
 }
 
 /* ---- judging ---- */
@@ -187,6 +222,26 @@ static struct finding listed(struct context *c, const struct zone *zone, const s
     return bad(c, "5.7.1", STR_FMT " is listed by " STR_FMT, STR_ARG(link->asked), STR_ARG(zone->shown));
 }
 
+/* note_left - what was not looked at, or not asked about: a list might know it. */
+static void note_left(struct context *c, const struct asked *asked)
+{
+    const struct collect *x = &asked->collect;
+    struct buf b = buf_in(c->arena);
+
+    if (asked->over)
+        buf_addf(&b, ", %zu host%s beyond max_lookups", asked->over, asked->over == 1 ? "" : "s");
+    if (x->links.more)
+        buf_addf(&b, ", hosts beyond %d", LINKS_MOST);
+    if (x->part_cut)
+        buf_addf(&b, ", text beyond %zu MB of a part", TEXT_MOST >> 20);
+    if (x->text_left)
+        buf_addf(&b, ", text beyond %zu MB of the message", TEXTS_MOST >> 20);
+    if (c->message->mime && c->message->mime->truncated)
+        buf_add(&b, STR(", parts beyond the most"));
+    if (b.len)
+        fact_set(c, FACT_LINKS_LEFT, str_slice(buf_str(&b), 2, b.len));
+}
+
 static struct finding uribl_message(struct context *c)
 {
     const struct uribl_options *o = OPTIONS(struct uribl_options, c);
@@ -195,8 +250,10 @@ static struct finding uribl_message(struct context *c)
     const struct zone *first = NULL;
     const struct link *first_link = NULL;
 
-    if (asked->hosts)
-        fact_set(c, FACT_LINKS, arena_printf(c->arena, "%zu", asked->hosts));
+    ask_packed(c, asked);
+    if (asked->collect.links.count)
+        fact_set(c, FACT_LINKS, arena_printf(c->arena, "%zu", asked->collect.links.count));
+    note_left(c, asked);
     for (size_t i = 0; i < asked->count * o->zones.count; i++) {
         const struct zone *zone = &o->zones.items[i % o->zones.count];
         const struct link *link = asked->links[i / o->zones.count];
@@ -229,6 +286,12 @@ static struct finding uribl_message(struct context *c)
     return unsure(c, "a block list could not be asked");
 }
 
+#define LINKS "which hosts the message leads to, and what lists say of them"
+static const struct told_again uribl_told[] = {
+    CANNOT_TELL("zones", LINKS), CANNOT_TELL("allow", LINKS), CANNOT_TELL("max_lookups", LINKS),
+    CANNOT_TELL("scan_headers", LINKS), TOLD_AGAIN_END,
+};
+
 const struct policy policy_uribl = {
     .name = "uribl",
     .summary = "refuse messages with links to hosts on DNS block lists",
@@ -238,4 +301,5 @@ const struct policy policy_uribl = {
     .ask = {[AT_MESSAGE] = uribl_ask},
     .at = {[AT_MESSAGE] = uribl_message},
     .wants_body = true,
+    .told_again = uribl_told,
 };

@@ -3,12 +3,15 @@
  * The scan begins in the ask pass, so that it goes on beside the spam scanner's, and is waited for in the other. What
  * is infected never passes because the scanner is down, unless on_error says so.
  */
+#include "mail/mime.h"
 #include "policy.h"
 #include "scan/clamd.h"
 #include "worker.h"
 
 #define FORGED STR("X-Virus-")
 #define STATUS_FIELD STR("X-Virus-Status")
+
+#define BLOCKS_MOST 10
 
 enum on_error { ERROR_TEMPFAIL, ERROR_ACCEPT };
 enum encrypted { ENCRYPTED_ACCEPT, ENCRYPTED_REJECT };
@@ -82,17 +85,13 @@ static void virus_ask(struct context *c)
     }
 }
 
-/* not_judged - it is not the client's doing: nothing weighs on it. */
+/* not_judged - what is not scanned does not pass, unless the administrator or the profile says so. */
 static struct finding not_judged(struct context *c, struct str why)
 {
-    struct finding f;
+    struct finding f = unsure(c, "the virus scanner could not be asked, try again later");
 
     fact_set(c, FACT_SCANNER, why);
-    if (OPTIONS(struct virus_options, c)->on_error == ERROR_ACCEPT)
-        return unsure(c, "the virus scanner could not be asked");
-    f = bad(c, "5.7.1", "the virus scanner could not be asked, try again later");
-    f.temporary = true;
-    f.again = true;
+    f.temporary = OPTIONS(struct virus_options, c)->on_error == ERROR_TEMPFAIL;
     return f;
 }
 
@@ -120,6 +119,51 @@ static struct finding found(struct context *c, struct str name)
     return bad(c, "5.7.1", "encrypted content is not accepted here: " STR_FMT, STR_ARG(name));
 }
 
+/* ---- blocks in a text ---- */
+
+struct blocks {
+    struct context *c;
+    const struct scanning *scanning;
+    struct virus_answer *answer;
+    int64_t deadline;
+    size_t count, left; /* bytes */
+};
+
+/* scan_block - begin-base64 and yEnc, which scanners do not unpack and readers do. One after the other, since a scan
+ * that nobody waits for keeps others from theirs. */
+static bool scan_block(void *data, const struct mime_part *part)
+{
+    struct blocks *b = data;
+    const struct virus_options *o = OPTIONS(struct virus_options, b->c);
+    struct raw raw = {.bytes = 0};
+    struct str bytes;
+
+    if (part->found != MIME_INLINE || part->coding == MIME_UU)
+        return true;
+    if (b->count++ == BLOCKS_MOST || !mime_decode(b->c->arena, part, b->left + 1, 0, &bytes) || bytes.n > b->left) {
+        fact_set(b->c, FACT_SCANNER, STR("not every block in the text was scanned"));
+        return false;
+    }
+    if (bytes.n == 0)
+        return true;
+    b->left -= bytes.n;
+    raw.pieces[0] = bytes;
+    raw.bytes = bytes.n;
+    *b->answer = b->scanning->engine->finish(b->scanning->engine->begin(b->c->arena, &o->where, &raw, b->deadline));
+    return b->answer->said == VIRUS_CLEAN;
+}
+
+static void scan_blocks(struct context *c, const struct scanning *s, struct virus_answer *answer)
+{
+    const struct virus_options *o = OPTIONS(struct virus_options, c);
+    struct blocks b = {.c = c, .scanning = s, .answer = answer, .deadline = clock_ms() + o->timeout,
+                       .left = o->max_size < MIME_DECODED_MOST ? (size_t)o->max_size : MIME_DECODED_MOST};
+    struct mime *mime = message_mime(c->message);
+
+    if (mime)
+        mime_each(mime, scan_block, &b);
+}
+
 static struct finding virus_message(struct context *c)
 {
     struct scanning *s = message_state(c, sizeof *s);
@@ -136,6 +180,8 @@ static struct finding virus_message(struct context *c)
     answer = s->engine->finish(s->scan);
     if (answer.known)
         fact_set(c, FACT_SCANNER, STR("known"));
+    if (answer.said == VIRUS_CLEAN)
+        scan_blocks(c, s, &answer);
     switch (answer.said) {
     case VIRUS_CLEAN:
         say_status(c, "clean", STR_NONE);
@@ -157,6 +203,45 @@ static void virus_finish(struct context *c)
     forged_remove(c->message, FORGED);
 }
 
+/* ---- the past ---- */
+
+/* virus_again - size is known but for the line ends of the header, the scanner's word as it was. */
+static struct finding virus_again(struct context *c, enum stage stage, const struct then *then)
+{
+    const struct virus_options *o = OPTIONS(struct virus_options, c);
+    struct str name = then_fact(then, FACT_VIRUS), why = then_fact(then, FACT_SCANNER);
+    bool too_large = str_is(why, STR("too large"));
+    struct finding f;
+
+    (void)stage;
+    switch (past_larger(c, o->max_size)) {
+    case LARGER:
+        return then && then->finding.result == BAD && name.n == 0 ? then_keep(c, then) : NO_OPINION;
+    case PERHAPS_LARGER:
+        if (then && then->finding.result == NOTHING && name.n == 0)
+            return NO_OPINION;
+        return not_kept(c, "whether it is just larger than max_size was not recorded");
+    case NOT_LARGER:
+        break;
+    }
+    if (then && too_large)
+        return not_kept(c, "it was too large to be scanned then");
+    f = then_keep(c, then);
+    if (f.result == UNSURE)
+        f.temporary = o->on_error == ERROR_TEMPFAIL;
+    if (!str_starts(name, STR("Heuristics.Encrypted.")))
+        return f;
+    return o->encrypted == ENCRYPTED_ACCEPT ? NO_OPINION
+           : bad(c, "5.7.1", "encrypted content is not accepted here: " STR_FMT, STR_ARG(name));
+}
+
+#define ANOTHER_SCAN "what another scan would have said"
+static const struct told_again virus_told[] = {
+    CAN_TELL("max_size"), CAN_TELL("on_error"), CAN_TELL("encrypted"), CANNOT_TELL("engine", ANOTHER_SCAN),
+    CANNOT_TELL("socket", ANOTHER_SCAN), CANNOT_TELL("database", ANOTHER_SCAN), CANNOT_TELL("timeout", ANOTHER_SCAN),
+    TOLD_AGAIN_END,
+};
+
 const struct policy policy_virus = {
     .name = "virus",
     .summary = "refuse messages in which a scanner finds a virus",
@@ -169,4 +254,6 @@ const struct policy policy_virus = {
     .finish = virus_finish,
     .wants_body = true,
     .edits = true,
+    .again = virus_again,
+    .told_again = virus_told,
 };

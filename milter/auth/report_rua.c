@@ -31,17 +31,6 @@ bool rua_address_valid(struct str address)
            && domain.p[0] != '-';
 }
 
-static int hex(char c)
-{
-    if (c >= '0' && c <= '9')
-        return c - '0';
-    if (c >= 'a' && c <= 'f')
-        return c - 'a' + 10;
-    if (c >= 'A' && c <= 'F')
-        return c - 'A' + 10;
-    return -1;
-}
-
 /* unquote - %41 is A; false when a % is followed by something else. */
 static bool unquote(struct arena *a, struct str uri, struct str *text)
 {
@@ -52,9 +41,9 @@ static bool unquote(struct arena *a, struct str uri, struct str *text)
             buf_addc(&b, uri.p[i]);
             continue;
         }
-        if (i + 2 >= uri.n || hex(uri.p[i + 1]) < 0 || hex(uri.p[i + 2]) < 0)
+        if (i + 2 >= uri.n || str_hex(uri.p[i + 1]) < 0 || str_hex(uri.p[i + 2]) < 0)
             return false;
-        buf_addc(&b, (char)(hex(uri.p[i + 1]) * 16 + hex(uri.p[i + 2])));
+        buf_addc(&b, (char)(str_hex(uri.p[i + 1]) * 16 + str_hex(uri.p[i + 2])));
         i += 2;
     }
     *text = buf_str(&b);

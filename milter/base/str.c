@@ -129,6 +129,33 @@ bool str_to_long(struct str s, long *value)
     return errno == 0 && end == text + s.n && end != text;
 }
 
+int str_hex(char c)
+{
+    if (c >= '0' && c <= '9')
+        return c - '0';
+    c = lower(c);
+    return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+}
+
+struct str str_unpercent(struct arena *a, struct str s)
+{
+    char *out;
+    size_t n = 0;
+
+    if (str_find(s, '%') == s.n)
+        return s;
+    out = arena_alloc(a, s.n + 1);
+    for (size_t i = 0; i < s.n; i++) {
+        if (s.p[i] == '%' && i + 2 < s.n && str_hex(s.p[i + 1]) >= 0 && str_hex(s.p[i + 2]) >= 0) {
+            out[n++] = (char)(str_hex(s.p[i + 1]) << 4 | str_hex(s.p[i + 2]));
+            i += 2;
+        } else {
+            out[n++] = s.p[i];
+        }
+    }
+    return (struct str){out, n};
+}
+
 struct str str_dup(struct arena *a, struct str s)
 {
     char *copy = arena_alloc(a, s.n + 1);

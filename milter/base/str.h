@@ -56,6 +56,11 @@ bool str_split(struct str *rest, char sep, struct str *part);
 /* str_to_long - the whole of s as a decimal number; false when it is not one or does not fit. */
 bool str_to_long(struct str s, long *value);
 
+int str_hex(char c); /* the value of a hexadecimal digit; -1: it is none */
+
+/* str_unpercent - "%41" becomes "A"; a % before anything else stays. s itself when there is none. */
+struct str str_unpercent(struct arena *a, struct str s);
+
 struct str str_dup(struct arena *a, struct str s);     /* NUL-terminated copy */
 struct str str_lower(struct arena *a, struct str s);   /* ASCII lower-case copy, NUL-terminated */
 const char *str_c(struct arena *a, struct str s);      /* copy for a C interface; cut at the first NUL byte */

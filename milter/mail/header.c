@@ -3,18 +3,25 @@
 
 #include "header.h"
 
-void header_add(struct arena *a, struct headers *h, struct str name, struct str value)
+struct header *header_append(struct arena *a, struct headers *h)
 {
     struct header *one = arena_zalloc(a, sizeof *one);
 
-    one->name = str_dup(a, name);
-    one->value = one->raw = str_dup(a, value);
     if (h->last)
         h->last->next = one;
     else
         h->first = one;
     h->last = one;
     h->count++;
+    return one;
+}
+
+void header_add(struct arena *a, struct headers *h, struct str name, struct str value)
+{
+    struct header *one = header_append(a, h);
+
+    one->name = str_dup(a, name);
+    one->value = one->raw = str_dup(a, value);
     h->bytes += name.n + value.n;
 }
 

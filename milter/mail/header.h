@@ -22,6 +22,9 @@ struct headers {
     size_t bytes; /* names and values */
 };
 
+/* header_append - an empty field at the end, to be filled in; h->bytes is the caller's business. */
+struct header *header_append(struct arena *a, struct headers *h);
+
 /* header_add - keep a copy at the end. */
 void header_add(struct arena *a, struct headers *h, struct str name, struct str value);
 

@@ -20,12 +20,12 @@
 #define MIME_HEADER_MOST 65536    /* bytes of one part's header */
 #define MIME_DECODED_MOST (16 << 20) /* bytes of one part that is decoded as a whole */
 
-enum mime_coding { MIME_PLAIN, MIME_BASE64, MIME_QP, MIME_UU, MIME_CODINGS };
+enum mime_coding { MIME_PLAIN, MIME_BASE64, MIME_QP, MIME_UU, MIME_YENC, MIME_CODINGS };
 
 enum mime_found {
     MIME_DECLARED, /* the strict reading */
     MIME_HIDDEN,   /* before the first or behind the last boundary */
-    MIME_INLINE,   /* uuencoded in a text */
+    MIME_INLINE,   /* a block in a text: uuencode, begin-base64, yEnc */
     MIME_WRAPPED,  /* inside a multipart or message that is itself encoded */
     MIME_RAW,      /* by going over the bytes */
     MIME_ADDED,    /* mime_add() */
@@ -75,6 +75,8 @@ struct mime {
     const struct mime_header *top;
     size_t work_left;               /* bytes that mime_each() may still go over */
     unsigned level;                 /* of wrapped messages around this one */
+    struct winmail *winmails;       /* see winmail.h */
+    bool winmails_known;
 };
 
 /* mime_read - the strict reading. `body` must outlive the arena's content. */

@@ -68,14 +68,6 @@ static struct str base64(struct arena *a, struct str raw, size_t most, unsigned 
     return (struct str){(const char *)b.out, b.n};
 }
 
-static int hex(char c)
-{
-    if (c >= '0' && c <= '9')
-        return c - '0';
-    c |= 0x20;
-    return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
-
 /* soft_break - how many bytes behind a '=' belong to a line that goes on; 0: it is none. */
 static size_t soft_break(struct str rest)
 {
@@ -102,8 +94,8 @@ static struct str quoted_printable(struct arena *a, struct str raw, size_t most)
             out[n++] = raw.p[i];
             continue;
         }
-        if (i + 2 < raw.n && hex(raw.p[i + 1]) >= 0 && hex(raw.p[i + 2]) >= 0) {
-            out[n++] = (char)(hex(raw.p[i + 1]) << 4 | hex(raw.p[i + 2]));
+        if (i + 2 < raw.n && str_hex(raw.p[i + 1]) >= 0 && str_hex(raw.p[i + 2]) >= 0) {
+            out[n++] = (char)(str_hex(raw.p[i + 1]) << 4 | str_hex(raw.p[i + 2]));
             i += 2;
             continue;
         }
@@ -141,6 +133,27 @@ static struct str uu(struct arena *a, struct str raw, size_t most)
     return (struct str){(const char *)b.out, b.n};
 }
 
+/* yenc - raw begins behind the "=ybegin" line. Each byte is 42 more than it was; '=' stands before one that is 64 more
+ * still. */
+static struct str yenc(struct arena *a, struct str raw, size_t most)
+{
+    size_t room = most < raw.n ? most : raw.n, n = 0;
+    char *out = arena_alloc(a, room + 1);
+
+    if (str_starts(raw, STR("=ypart ")))
+        raw = str_slice(raw, str_find(raw, '\n') + 1, raw.n);
+    for (size_t i = 0; i < raw.n && n < room; i++) {
+        unsigned char c = (unsigned char)raw.p[i];
+
+        if (c == '\r' || c == '\n')
+            continue;
+        if (c == '=' && i + 1 < raw.n)
+            c = (unsigned char)((unsigned char)raw.p[++i] - 64);
+        out[n++] = (char)(c - 42);
+    }
+    return (struct str){out, n};
+}
+
 bool mime_decode(struct arena *a, const struct mime_part *part, size_t most, unsigned reading, struct str *bytes)
 {
     bool odd = false;
@@ -156,6 +169,9 @@ bool mime_decode(struct arena *a, const struct mime_part *part, size_t most, uns
         return true;
     case MIME_UU:
         *bytes = uu(a, part->raw, most);
+        return true;
+    case MIME_YENC:
+        *bytes = yenc(a, part->raw, most);
         return true;
     default:
         *bytes = str_slice(part->raw, 0, most);

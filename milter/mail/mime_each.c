@@ -4,7 +4,7 @@
 #define WORK_BASE (32U << 20)
 #define LEVELS_MOST 3      /* of wrapped messages in each other */
 #define RUN_LEAST 24       /* base64 digits in a row that are no word */
-#define TEXT_MOST (4 << 20) /* bytes of an encoded text that are searched for uuencoded blocks */
+#define TEXT_MOST (4 << 20) /* bytes of an encoded text that are searched for blocks */
 #define SCRATCH_MOST (1 << 20)
 
 struct each {
@@ -55,14 +55,36 @@ static struct str take_line(struct str text, size_t pos, size_t *next)
     return line;
 }
 
-/* ---- uuencode ---- */
+/* ---- blocks in a text ---- */
 
-/* begin_line - "begin 644 name". */
-static bool begin_line(struct str line, struct str *name)
+/* Where blocks end, as far as it was looked for: so that many that never end cost no more than one. */
+struct ends {
+    size_t base64, yenc;
+};
+
+/* next_mark - the offset of the next line from `pos` on that begins so, or text.n. */
+static size_t next_mark(struct str text, size_t pos, struct str mark, size_t *known)
 {
-    size_t at = 6, digits = 0;
+    const char *at;
 
-    if (!str_starts_nocase(line, STR("begin ")))
+    if (*known >= pos)
+        return *known;
+    at = memmem(text.p + pos - 1, text.n - pos + 1, mark.p, mark.n);
+    *known = at ? (size_t)(at - text.p) : text.n;
+    return *known;
+}
+
+/* uu_begins - "begin 644 name", "begin-base64 644 name". */
+static bool uu_begins(struct str line, struct mime_part *part, struct str *name)
+{
+    size_t at = 5, digits = 0;
+
+    part->coding = MIME_UU;
+    if (str_starts_nocase(line, STR("begin-base64 "))) {
+        part->coding = MIME_BASE64;
+        at = 12;
+    }
+    if (at >= line.n || line.p[at] != ' ')
         return false;
     while (at < line.n && line.p[at] == ' ')
         at++;
@@ -76,29 +98,50 @@ static bool begin_line(struct str line, struct str *name)
     return name->n > 0;
 }
 
-static void each_uu(struct each *e, const struct mime_part *from, struct str text)
+/* yenc_begins - "=ybegin line=128 size=123 name=a name to the end of the line". */
+static bool yenc_begins(struct str line, struct mime_part *part, struct str *name)
 {
+    const char *at = memmem(line.p, line.n, " name=", 6);
+
+    part->coding = MIME_YENC;
+    if (at)
+        *name = str_trim(str_slice(line, (size_t)(at - line.p) + 6, line.n));
+    return at && name->n > 0;
+}
+
+/* each_inline - what was encoded before there was MIME, and is unpacked by many readers still. */
+static void each_inline(struct each *e, const struct mime_part *from, struct str text)
+{
+    struct ends ends = {0};
     size_t pos = 0;
 
     if (!text.n || !spend(e, text.n))
         return;
     while (pos < text.n && !e->stopped) {
-        struct mime_part part = {.inside = from, .found = MIME_INLINE, .leaf = true, .coding = MIME_UU,
+        struct mime_part part = {.inside = from, .found = MIME_INLINE, .leaf = true,
                                  .type = STR("application/octet-stream"), .depth = from->depth + 1};
-        const char *at = memmem(text.p + pos, text.n - pos, "begin ", 6);
-        struct str name;
+        const char *at = memmem(text.p + pos, text.n - pos, "begin", 5);
+        size_t start, end = text.n;
+        struct str line, name;
+        bool yenc;
 
         if (!at)
             return;
-        pos = (size_t)(at - text.p);
-        if (pos && text.p[pos - 1] != '\n' && text.p[pos - 1] != '\r') {
-            pos += 6;
+        start = (size_t)(at - text.p);
+        pos = start + 5;
+        yenc = start >= 2 && at[-1] == 'y' && at[-2] == '=';
+        start -= yenc ? 2 : 0;
+        if (start && text.p[start - 1] != '\n' && text.p[start - 1] != '\r')
             continue;
-        }
-        if (!begin_line(take_line(text, pos, &pos), &name))
+        line = take_line(text, start, &pos);
+        if (yenc ? !yenc_begins(line, &part, &name) : !uu_begins(line, &part, &name))
             continue;
+        if (part.coding == MIME_BASE64)
+            end = next_mark(text, pos, STR("\n===="), &ends.base64);
+        else if (yenc)
+            end = next_mark(text, pos, STR("\n=yend"), &ends.yenc);
         part.names = (struct mime_names){&name, 1};
-        part.raw = str_slice(text, pos, text.n);
+        part.raw = str_slice(text, pos, end);
         tell(e, &part);
     }
 }
@@ -297,7 +340,7 @@ static void each_raw(struct each *e, struct str text)
     }
     whole.coding = MIME_PLAIN;
     tell(e, &whole);
-    each_uu(e, &whole, text);
+    each_inline(e, &whole, text);
     if (!(e->m->doubts & MIME_ODD_LINES)) {
         each_block(e, text);
         return;
@@ -312,6 +355,11 @@ static void each_raw(struct each *e, struct str text)
 
 /* ---- all of it ---- */
 
+static bool may_hold_blocks(const struct mime_part *p)
+{
+    return p->raw.n && (p->text || (p->head && p->head->packed)) && p->coding <= MIME_QP;
+}
+
 static void each_in(struct each *e, struct mime *m)
 {
     for (const struct mime_part *p = m->first; p && !e->stopped; p = p->next) {
@@ -319,13 +367,13 @@ static void each_in(struct each *e, struct mime *m)
 
         if (p->leaf && (p->raw.n || p->names.count))
             tell(e, p);
-        if (p->leaf && p->text && p->coding == MIME_PLAIN) {
-            each_uu(e, p, p->raw);
-        } else if (p->leaf && p->text && p->coding != MIME_UU && p->raw.n && spend(e, p->raw.n)) {
+        if (p->leaf && may_hold_blocks(p)) {
             struct arena *a = arena_new(0);
 
-            mime_decode(a, p, TEXT_MOST, 0, &text);
-            each_uu(e, p, text);
+            if (p->coding == MIME_PLAIN || spend(e, p->raw.n)) {
+                mime_decode(a, p, p->coding == MIME_PLAIN ? p->raw.n : TEXT_MOST, 0, &text);
+                each_inline(e, p, text);
+            }
             arena_free(&a);
         }
         if (!p->leaf && p->head && p->head->coding_set != 1 << MIME_PLAIN)

@@ -54,6 +54,7 @@ struct str mime_footer_ascii(struct arena *a, struct str html);
 struct mime_new {
     struct str head;
     struct str bytes;
+    size_t leaves; /* 0: the bytes are encoded; else they are a message of so many leaves, in 7 bits, lines with CRLF */
 };
 
 /* mime_edit_new - read the message. headers and body must outlive the arena's content. */

@@ -5,27 +5,6 @@
 #include "../spool.h"
 #include "mime_edit_inside.h"
 
-/* put_body - the one replacement that the message has. */
-static void put_body(struct arena *a, struct edits *edits, struct str body)
-{
-    struct edit *edit;
-
-    for (edit = edits->first; edit; edit = edit->next) {
-        if (edit->kind == EDIT_REPLACE_BODY) {
-            edit->value = body;
-            return;
-        }
-    }
-    edit = arena_zalloc(a, sizeof *edit);
-    edit->kind = EDIT_REPLACE_BODY;
-    edit->value = body;
-    if (edits->last)
-        edits->last->next = edit;
-    else
-        edits->first = edit;
-    edits->last = edit;
-}
-
 bool mime_edit_queue(struct mime_edit *e, struct message *m)
 {
     const struct config *config = m->session->config;
@@ -49,12 +28,7 @@ bool mime_edit_queue(struct mime_edit *e, struct message *m)
     edits_view(m->arena, &fields, e->headers, body, &view);
     if (!mime_edit_holds(e, &view.headers, body))
         return false;
-    put_body(m->arena, m->edits, body);
-    if (m->edits->last)
-        m->edits->last->next = fields.first;
-    else
-        m->edits->first = fields.first;
-    if (fields.last)
-        m->edits->last = fields.last;
+    edit_replace_body(m->arena, m->edits, body);
+    edits_append(m->edits, &fields);
     return true;
 }

@@ -133,11 +133,6 @@ static struct str joined(struct arena *a, struct str x, struct str y, struct str
     return (struct str){all, x.n + y.n + z.n};
 }
 
-static bool is_hex(char c)
-{
-    return (c >= '0' && c <= '9') || (c >= 'A' && c <= 'F') || (c >= 'a' && c <= 'f');
-}
-
 /* raw_at - where the decoded byte with this number begins in quoted-printable, by the rules of mime_decode(). */
 static size_t raw_at(struct str raw, size_t offset)
 {
@@ -146,7 +141,7 @@ static size_t raw_at(struct str raw, size_t offset)
     for (size_t n = 0; n < offset && i < raw.n;) {
         size_t end = i + 1;
 
-        if (raw.p[i] == '=' && i + 2 < raw.n && is_hex(raw.p[i + 1]) && is_hex(raw.p[i + 2])) {
+        if (raw.p[i] == '=' && i + 2 < raw.n && str_hex(raw.p[i + 1]) >= 0 && str_hex(raw.p[i + 2]) >= 0) {
             i += 3;
             n++;
             continue;

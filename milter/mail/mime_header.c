@@ -63,7 +63,7 @@ void mime_header_block(struct mime_header *h, struct str block)
 }
 
 /* coding_of - bits of what this may mean; several where it is no word that everybody knows. */
-static unsigned coding_of(struct str value, bool *odd)
+static unsigned coding_of(struct str value, bool *odd, bool *packed)
 {
     static const struct {
         const char *name;
@@ -72,10 +72,13 @@ static unsigned coding_of(struct str value, bool *odd)
         {"7bit", 1 << MIME_PLAIN}, {"8bit", 1 << MIME_PLAIN}, {"binary", 1 << MIME_PLAIN},
         {"base64", 1 << MIME_BASE64}, {"quoted-printable", 1 << MIME_QP},
         {"x-uuencode", 1 << MIME_PLAIN}, {"uuencode", 1 << MIME_PLAIN}, {"x-uue", 1 << MIME_PLAIN},
+        {"x-yencode", 1 << MIME_PLAIN}, {"yencode", 1 << MIME_PLAIN},
         {"7-bit", 1 << MIME_PLAIN}, {"8-bit", 1 << MIME_PLAIN},
     };
     size_t end = 0;
 
+    *packed |= str_ends_nocase(value, STR("uuencode")) || str_ends_nocase(value, STR("yencode")) ||
+               str_is_nocase(value, STR("x-uue"));
     for (size_t i = 0; i < sizeof known / sizeof *known; i++)
         if (str_is_nocase(value, str_of(known[i].name)))
             return known[i].set;
@@ -172,7 +175,7 @@ void mime_header_finish(struct arena *a, struct mime_header *h, bool in_digest)
     if (container && leaf)
         h->doubts |= MIME_TWO_TYPES;
     for (size_t i = 0; i < h->codings.count; i++)
-        h->coding_set |= coding_of(h->codings.items[i], &odd);
+        h->coding_set |= coding_of(h->codings.items[i], &odd, &h->packed);
     if (!h->coding_set)
         h->coding_set = 1 << MIME_PLAIN;
     /* RFC 2045, 6.4: composite types are not encoded; some readers decode them all the same */

@@ -16,6 +16,7 @@ struct mime_header {
     struct mime_values types, codings, dispositions; /* the fields as written */
     unsigned doubts;
     bool multipart, message, digest, text, html;
+    bool packed;          /* its encoding is a block in a text, as uuencode is */
     unsigned coding_set;  /* bit (1 << enum mime_coding), never 0 */
     struct str type, charset;
     struct mime_values boundaries;

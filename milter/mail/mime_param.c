@@ -30,14 +30,6 @@ static bool is_token(char c)
     return c > 0x20 && c < 0x7f && !strchr("()<>@,;:\\\"/[]?=", c);
 }
 
-static int hex(char c)
-{
-    if (c >= '0' && c <= '9')
-        return c - '0';
-    c |= 0x20;
-    return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
-
 /* ---- RFC 2047 ---- */
 
 /* word_at - decode the encoded word that rest begins with; 0 when it is none, else its length. */
@@ -110,22 +102,6 @@ struct str mime_word(struct arena *a, struct str text)
 
 /* ---- RFC 2231 ---- */
 
-static struct str percent(struct arena *a, struct str s)
-{
-    char *out = arena_alloc(a, s.n + 1);
-    size_t n = 0;
-
-    for (size_t i = 0; i < s.n; i++) {
-        if (s.p[i] == '%' && i + 2 < s.n && hex(s.p[i + 1]) >= 0 && hex(s.p[i + 2]) >= 0) {
-            out[n++] = (char)(hex(s.p[i + 1]) << 4 | hex(s.p[i + 2]));
-            i += 2;
-        } else {
-            out[n++] = s.p[i];
-        }
-    }
-    return (struct str){out, n};
-}
-
 static int by_number(const void *x, const void *y)
 {
     const struct piece *a = x, *b = y;
@@ -153,7 +129,7 @@ static struct str join_pieces(struct arena *a, struct piece *pieces, size_t coun
             charset = str_slice(value, 0, mark);
             value = str_slice(value, second + 1, value.n);
         }
-        buf_add(&b, pieces[i].coded ? percent(a, value) : value);
+        buf_add(&b, pieces[i].coded ? str_unpercent(a, value) : value);
     }
     return mime_text(a, buf_str(&b), charset);
 }

@@ -1,14 +1,24 @@
 /* mime_replace.c - other parts in the place of one. */
 #include "mime_edit_inside.h"
 
-static void add_new(struct mime_edit *e, struct buf *b, const struct mime_new *part)
+static void add_lines(struct mime_edit *e, struct buf *b, struct str lines)
 {
-    struct str head = part->head, line;
+    struct str line;
 
-    while (str_split(&head, '\n', &line)) {
+    while (str_split(&lines, '\n', &line)) {
         line.n -= line.n && line.p[line.n - 1] == '\r';
         buf_add(b, line);
         buf_add(b, str_of(e->eol));
+    }
+}
+
+static void add_new(struct mime_edit *e, struct buf *b, const struct mime_new *part)
+{
+    add_lines(e, b, part->head);
+    if (part->leaves) {
+        buf_add(b, str_of(e->eol));
+        add_lines(e, b, part->bytes);
+        return;
     }
     buf_addf(b, "Content-Transfer-Encoding: base64%s%s", e->eol, e->eol);
     mime_add_base64(b, part->bytes, e->eol);
@@ -90,6 +100,8 @@ bool mime_edit_replace(struct mime_edit *e, const struct mime_part *part, const 
         return false;
     if (!keep)
         mime_touch(e, part);
-    e->added += keep ? count : count - 1;
+    for (size_t i = 0; i < count; i++)
+        e->added += parts[i].leaves ? parts[i].leaves : 1;
+    e->added -= keep ? 0 : 1;
     return true;
 }

@@ -6,6 +6,10 @@
 #include "utf8.h"
 
 #define NAME_MOST 255 /* bytes */
+#define WORD_BYTES 45 /* in an encoded word, of which 75 characters are the most */
+
+static struct mime_new *from_tnef(struct arena *a, const struct tnef_content *content, bool has_text, size_t *count,
+                                  bool *keep, unsigned *number);
 
 bool mime_is_tnef(const struct mime_part *part)
 {
@@ -98,17 +102,23 @@ static void add_parameter(struct buf *b, const char *parameter, struct str name)
     }
 }
 
-static struct str attachment_head(struct arena *a, struct str type, struct str name)
+/* part_head - of an attachment of that type, which must be one. */
+static struct str part_head(struct arena *a, struct str type, struct str name)
 {
     struct buf b = buf_in(a);
 
     name = safe_name(a, name);
-    buf_addf(&b, "Content-Type: " STR_FMT, STR_ARG(safe_type(type)));
+    buf_addf(&b, "Content-Type: " STR_FMT, STR_ARG(type));
     add_parameter(&b, "name", name);
     buf_add(&b, STR("\r\nContent-Disposition: attachment"));
     add_parameter(&b, "filename", name);
     buf_add(&b, STR("\r\n"));
     return buf_str(&b);
+}
+
+static struct str attachment_head(struct arena *a, struct str type, struct str name)
+{
+    return part_head(a, safe_type(type), name);
 }
 
 /* text_head - of the message's own text. Which charset another than UTF-8 is, nobody told. */
@@ -136,8 +146,115 @@ static enum tnef_kind best_body(const struct tnef_content *content)
     return best;
 }
 
-struct mime_new *mime_from_tnef(struct arena *a, const struct tnef_content *content, bool has_text, size_t *count,
-                                bool *keep)
+/* ---- embedded messages ---- */
+
+static struct str field_of(const struct tnef_content *content, const char *name)
+{
+    for (size_t i = 0; i < content->count; i++)
+        if (content->parts[i].kind == TNEF_FIELD && str_is(content->parts[i].name, str_of(name)))
+            return content->parts[i].data;
+    return STR_NONE;
+}
+
+/* add_words - as encoded words (RFC 2047), each on its line. */
+static void add_words(struct buf *b, struct str text)
+{
+    text = utf8_is_valid(text) ? text : str_escaped(b->arena, text);
+    while (text.n) {
+        size_t n = text.n < WORD_BYTES ? text.n : WORD_BYTES;
+
+        while (n < text.n && ((unsigned char)text.p[n] & 0xc0) == 0x80)
+            n--;
+        buf_add(b, STR("=?utf-8?B?"));
+        mime_add_base64(b, str_slice(text, 0, n), "");
+        buf_add(b, STR("?="));
+        text = str_slice(text, n, text.n);
+        if (text.n)
+            buf_add(b, STR("\r\n "));
+    }
+}
+
+static bool is_mailbox(struct str s)
+{
+    size_t at = str_find(s, '@');
+
+    for (size_t i = 0; i < s.n; i++)
+        if (!((s.p[i] >= 'a' && s.p[i] <= 'z') || (s.p[i] >= 'A' && s.p[i] <= 'Z') ||
+              (s.p[i] >= '0' && s.p[i] <= '9') || (s.p[i] && strchr("-_+.@", s.p[i]))))
+            return false;
+    return at > 0 && at + 1 < s.n && str_rfind(s, '@') == at && s.n < 255;
+}
+
+/* message_of - what is embedded, as a message with what is known of its header. False: something would be lost. */
+static bool message_of(struct arena *a, const struct tnef_content *content, struct mime_new *made, unsigned *number)
+{
+    struct str subject = field_of(content, "subject"), name = field_of(content, "from");
+    struct str address = field_of(content, "address"), date = field_of(content, "date");
+    struct buf b = buf_in(a);
+    unsigned mine = ++*number;
+    struct mime_new *list;
+    size_t count;
+    int64_t ms;
+    bool keep;
+
+    list = from_tnef(a, content, false, &count, &keep, number);
+    if (keep || count == 0)
+        return false;
+    if (is_mailbox(address)) {
+        buf_add(&b, STR("From: "));
+        add_words(&b, name);
+        buf_addf(&b, "%s<" STR_FMT ">\r\n", name.n ? "\r\n " : "", STR_ARG(address));
+    } else if (name.n) { /* a group is what a sender without an address may be (RFC 6854) */
+        buf_add(&b, STR("From: "));
+        add_words(&b, name);
+        buf_add(&b, STR(":;\r\n"));
+    }
+    if (subject.n) {
+        buf_add(&b, STR("Subject: "));
+        add_words(&b, subject);
+        buf_add(&b, STR("\r\n"));
+    }
+    if (date.n && date.n < 60 && mime_is_ascii(date) && str_find(date, '\n') == date.n && header_date(date, &ms))
+        buf_addf(&b, "Date: " STR_FMT "\r\n", STR_ARG(date));
+    buf_addf(&b, "MIME-Version: 1.0\r\nContent-Type: multipart/mixed; boundary=\"=_sme-inside-%u.\"\r\n\r\n", mine);
+    made->leaves = 0;
+    for (size_t i = 0; i < count; i++) {
+        buf_addf(&b, "--=_sme-inside-%u.\r\n" STR_FMT, mine, STR_ARG(list[i].head));
+        if (!list[i].leaves)
+            buf_add(&b, STR("Content-Transfer-Encoding: base64\r\n"));
+        buf_add(&b, STR("\r\n"));
+        if (list[i].leaves)
+            buf_add(&b, list[i].bytes);
+        else
+            mime_add_base64(&b, list[i].bytes, "\r\n");
+        buf_add(&b, STR("\r\n"));
+        made->leaves += list[i].leaves ? list[i].leaves : 1;
+    }
+    buf_addf(&b, "--=_sme-inside-%u.--\r\n", mine);
+    made->bytes = buf_str(&b);
+    return true;
+}
+
+/* object_part - an embedded message as a message, or as it is where that cannot be. False: it is of another kind. */
+static bool object_part(struct arena *a, const struct tnef_part *p, struct mime_new *new, unsigned *number)
+{
+    struct str name = p->name;
+
+    if (!str_is(p->type, STR("application/ms-tnef")))
+        return false;
+    if (p->inside && message_of(a, p->inside, new, number)) {
+        name = str_slice(name, 0, str_rfind(name, '.'));
+        new->head = part_head(a, STR("message/rfc822"), arena_printf(a, STR_FMT ".eml", STR_ARG(name)));
+    } else {
+        new->head = attachment_head(a, p->type, name);
+    }
+    return true;
+}
+
+/* ---- all of it ---- */
+
+static struct mime_new *from_tnef(struct arena *a, const struct tnef_content *content, bool has_text, size_t *count,
+                                  bool *keep, unsigned *number)
 {
     struct mime_new *list = arena_array(a, content->count + 1, sizeof *list);
     enum tnef_kind shown = has_text ? TNEF_KINDS : best_body(content);
@@ -160,11 +277,19 @@ struct mime_new *mime_from_tnef(struct arena *a, const struct tnef_content *cont
                 new.head = attachment_head(a, STR("text/html"), STR("message.html"));
             else if (p->kind == TNEF_BODY_RTF)
                 new.head = attachment_head(a, STR("application/rtf"), STR("message.rtf"));
-            else
-                *keep |= p->kind == TNEF_OBJECT;
+            else if (p->kind == TNEF_OBJECT)
+                *keep |= !object_part(a, p, &new, number);
             if (new.head.n)
                 list[(*count)++] = new;
         }
     }
     return list;
+}
+
+struct mime_new *mime_from_tnef(struct arena *a, const struct tnef_content *content, bool has_text, size_t *count,
+                                bool *keep)
+{
+    unsigned number = 0;
+
+    return from_tnef(a, content, has_text, count, keep, &number);
 }

@@ -13,7 +13,8 @@ bool mime_is_tnef(const struct mime_part *part);
 bool mime_has_text(struct arena *a, const struct mime *m);
 
 /* mime_from_tnef - the parts to put in its place. With `has_text` its plain text is left out, since it is that of the
- * message, and a formatted one becomes an attachment. *keep: it holds what no other part could be made of. */
+ * message, and a formatted one becomes an attachment. An embedded message is attached as a message, or as it is where
+ * it could not be opened. *keep: it holds what no other part could be made of. */
 struct mime_new *mime_from_tnef(struct arena *a, const struct tnef_content *content, bool has_text, size_t *count,
                                 bool *keep);
 

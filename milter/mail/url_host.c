@@ -8,14 +8,6 @@
 
 #define AUTHORITY_MOST 2048
 
-static int hex(char c)
-{
-    if (c >= '0' && c <= '9')
-        return c - '0';
-    c |= 0x20;
-    return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
-
 /* ---- addresses ---- */
 
 /* number - decimal, octal with a leading 0, hexadecimal with 0x; "0x" is 0. */
@@ -34,7 +26,7 @@ static bool number(struct str s, uint64_t *value)
         s = str_slice(s, 1, s.n);
     }
     for (size_t i = 0; i < s.n; i++) {
-        int digit = hex(s.p[i]);
+        int digit = str_hex(s.p[i]);
 
         if (digit < 0 || (unsigned)digit >= base)
             return false;
@@ -70,25 +62,6 @@ static bool address_of(struct str host, struct ip *ip)
 }
 
 /* ---- names ---- */
-
-static struct str percent(struct arena *a, struct str s)
-{
-    char *out;
-    size_t n = 0;
-
-    if (str_find(s, '%') == s.n)
-        return s;
-    out = arena_alloc(a, s.n + 1);
-    for (size_t i = 0; i < s.n; i++) {
-        if (s.p[i] == '%' && i + 2 < s.n && hex(s.p[i + 1]) >= 0 && hex(s.p[i + 2]) >= 0) {
-            out[n++] = (char)(hex(s.p[i + 1]) << 4 | hex(s.p[i + 2]));
-            i += 2;
-        } else {
-            out[n++] = s.p[i];
-        }
-    }
-    return (struct str){out, n};
-}
 
 /* to_ascii - A-labels; full-width letters, dots and digits become plain ones, soft hyphens and the like go. */
 static bool to_ascii(struct arena *a, struct str *host)
@@ -161,7 +134,7 @@ bool url_host(struct arena *a, struct str authority, struct str *host, struct ip
         *host = ip_text(a, *ip);
         return true;
     }
-    s = percent(a, s);
+    s = str_unpercent(a, s);
     while (end < s.n && (unsigned char)s.p[end] > ' ' && !strchr("/\\?#@:<>[]^|%\"'`{}(),;&=!*$+~\x7f", s.p[end]))
         end++;
     s = str_slice(s, 0, end);

@@ -5,8 +5,10 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "mapped.h"
 #include "scan/known.h"
 
+#define HASHED_AT_ONCE 1048576 /* bytes */
 #define ROWS 1024
 #define WAYS 4
 #define SCANNERS 8
@@ -99,8 +101,16 @@ static void add(EVP_MD_CTX *ctx, struct str s)
 {
     uint64_t n = s.n;
 
-    if (EVP_DigestUpdate(ctx, &n, sizeof n) != 1 || EVP_DigestUpdate(ctx, s.p ? s.p : "", s.n) != 1)
+    if (EVP_DigestUpdate(ctx, &n, sizeof n) != 1)
         log_panic("SHA-256 fails");
+    while (s.n) {
+        struct str part = str_slice(s, 0, HASHED_AT_ONCE);
+
+        if (EVP_DigestUpdate(ctx, part.p, part.n) != 1)
+            log_panic("SHA-256 fails");
+        mapped_seen(part);
+        s = str_slice(s, part.n, s.n);
+    }
 }
 
 struct known_key known_key(struct str scanner, struct str version, struct str options, const struct str *content,

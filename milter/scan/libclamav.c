@@ -12,7 +12,8 @@
 #include "worker_server.h"
 
 #define SCAN_BYTES_MOST (400ULL * 1024 * 1024) /* of all that is unpacked */
-#define FILE_BYTES_MOST (100ULL * 1024 * 1024)
+/* What a zip holds is cut at this and then called clean: the limit above must be met before. */
+#define FILE_BYTES_MOST SCAN_BYTES_MOST
 #define FILES_MOST 10000
 #define DEPTH_MOST 17
 #define NAME_MOST 200

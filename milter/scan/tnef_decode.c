@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <ytnef.h>
 
 #include "worker.h"
@@ -23,6 +24,9 @@
 #define RTF_PLAIN 0x414c454dU
 #define RTF_MOST (32U * 1024 * 1024)
 #define ID_RENDDATA 0x00069002U
+#define FIELD_MOST 500      /* bytes of a subject or a name */
+#define SECONDS_1601_TO_1970 11644473600LL
+#define SECONDS_MOST 253402300799LL /* the year 9999 */
 #define TRAILING_MOST 4     /* line ends that a gateway put behind it */
 
 struct decoding {
@@ -211,12 +215,52 @@ static void add_bodies(struct decoding *d, TNEFStruct *t)
         add_rtf(d, rtf, text.n > 0);
 }
 
+static void add_field(struct decoding *d, const char *name, struct str text)
+{
+    text = str_trim(until_nul(text));
+    if (text.n)
+        add_part(d, TNEF_FIELD, str_of(name), tnef_utf8(d->arena, str_slice(text, 0, FIELD_MOST)));
+}
+
+/* date_of - a FILETIME, in tenths of microseconds since 1601. */
+static struct str date_of(struct arena *a, struct str filetime)
+{
+    char text[64];
+    struct tm tm;
+    time_t t;
+
+    if (filetime.n < 8)
+        return STR_NONE;
+    t = (time_t)((u32_at(filetime, 0) | (uint64_t)u32_at(filetime, 4) << 32) / 10000000) - SECONDS_1601_TO_1970;
+    if (t < 0 || t > SECONDS_MOST || !gmtime_r(&t, &tm) ||
+        !strftime(text, sizeof text, "%a, %d %b %Y %H:%M:%S +0000", &tm))
+        return STR_NONE;
+    return str_dup(a, str_of(text));
+}
+
+/* add_fields - what the header of an embedded message would tell. */
+static void add_fields(struct decoding *d, TNEFStruct *t)
+{
+    struct str subject = text_property(&t->MapiProperties, PR_SUBJECT), date;
+
+    if (!subject.n && t->subject.data && t->subject.size > 0)
+        subject = (struct str){(const char *)t->subject.data, (size_t)t->subject.size};
+    date = property(&t->MapiProperties, PT_SYSTIME, PR_CLIENT_SUBMIT_TIME);
+    if (!date.n)
+        date = property(&t->MapiProperties, PT_SYSTIME, PR_MESSAGE_DELIVERY_TIME);
+    add_field(d, "subject", subject);
+    add_field(d, "from", text_property(&t->MapiProperties, PR_SENDER_NAME));
+    add_field(d, "address", text_property(&t->MapiProperties, PR_SENDER_EMAIL_ADDRESS));
+    add_field(d, "date", date_of(d->arena, date));
+}
+
 /* ---- all of it ---- */
 
 static void decode(struct decoding *d, TNEFStruct *t)
 {
     uint32_t seen = 0;
 
+    add_fields(d, t);
     add_bodies(d, t);
     for (Attachment *p = t->starting_attach.next; p && !d->wrong; p = p->next) {
         if (++seen > TNEF_PARTS_MOST)

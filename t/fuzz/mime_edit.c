@@ -47,15 +47,16 @@ static void footers(struct arena *a, const struct headers *headers, struct str b
 
 static void replacements(struct arena *a, const struct headers *headers, struct str body, bool keep)
 {
-    const struct mime_new new[2] = {{STR("Content-Type: text/x-a\r\n"), STR("a")},
-                                    {STR("Content-Type: text/x-b\r\n"), STR("")}};
+    const struct mime_new new[3] = {{STR("Content-Type: text/x-a\r\n"), STR("a"), 0},
+                                    {STR("Content-Type: message/rfc822\r\n"), STR("Subject: x\r\n\r\nhi\r\n"), 1},
+                                    {STR("Content-Type: text/x-b\r\n"), STR(""), 0}};
     struct mime_edit e;
     struct edited view;
     size_t count = 0;
 
     mime_edit_new(&e, a, headers, body);
     for (const struct mime_part *p = e.mime->first; p && !e.why && count < 3; p = p->next)
-        if (p->leaf && mime_edit_is_outer(p) && mime_edit_replace(&e, p, new, 1 + count++ % 2, keep))
+        if (p->leaf && mime_edit_is_outer(p) && mime_edit_replace(&e, p, new, 1 + count++ % 3, keep))
             must(e.added + e.touched_count > 0);
     if (!e.why)
         check(a, &e, body, headers, &view);

@@ -2,6 +2,7 @@
  * reason why not. */
 #include "fuzz.h"
 
+#include "../../milter/mail/winmail.h"
 #include "../../milter/worker.h"
 #include "../../milter/worker_frame.h"
 #include "../../milter/worker_server.h"
@@ -13,6 +14,21 @@ const char *__asan_default_options(void)
     return "detect_leaks=0";
 }
 
+/* raw - what the daemon sees of one that cannot be opened. */
+static void raw(struct arena *a, struct str bytes)
+{
+    struct headers headers = {0};
+    struct mime *m = mime_read(a, &headers, STR_NONE);
+
+    winmail_add_raw(m, bytes);
+    must(m->count <= 1 + 2 * TNEF_PARTS_MOST);
+    for (const struct mime_part *p = m->first; p; p = p->next) {
+        touch(p->raw);
+        for (size_t i = 0; i < p->names.count; i++)
+            touch(p->names.items[i]);
+    }
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     struct arena *a = arena_new(0);
@@ -21,6 +37,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct tnef_content content;
     struct frame f;
 
+    raw(a, (struct str){(const char *)data, size});
     frame_begin(&b, FRAME_ANSWER);
     if (worker_kind_tnef.run(a, (struct str){(const char *)data, size}, 1000, &b, &why)) {
         must(frame_read(frame_end(&b), FRAME_TNEF_MOST, &f) == FRAME_WHOLE);

@@ -8,7 +8,8 @@ SIGNATURE = 0x223e9f78
 MESSAGE, ATTACHMENT = 1, 2
 TITLE, DATA, REND, PROPS, ATTACH_PROPS, CODEPAGE, VERSION, BODY = (
     0x00018010, 0x0006800F, 0x00069002, 0x00069003, 0x00069005, 0x00069007, 0x00089006, 0x0002800C)
-STRING8, UNICODE, BINARY, OBJECT = 0x1e, 0x1f, 0x102, 0x0d
+STRING8, UNICODE, BINARY, OBJECT, SYSTIME = 0x1e, 0x1f, 0x102, 0x0d, 0x40
+SUBJECT, SUBMITTED, SENDER, ADDRESS = 0x37, 0x39, 0x0C1A, 0x0C1F
 LONG_FILENAME, DATA_OBJ, RTF, HTML, PLAIN = 0x3707, 0x3701, 0x1009, 0x1013, 0x1000
 
 
@@ -20,7 +21,10 @@ def props(values):
     """[(id, type, bytes)] as MAPI properties of one value each."""
     out = struct.pack("<I", len(values))
     for number, kind, data in values:
-        out += struct.pack("<HHII", kind, number, 1, len(data)) + data + b"\0" * (-len(data) % 4)
+        if kind == SYSTIME:  # of a fixed size, and so without one
+            out += struct.pack("<HH", kind, number) + data
+        else:
+            out += struct.pack("<HHII", kind, number, 1, len(data)) + data + b"\0" * (-len(data) % 4)
     return out
 
 

@@ -200,6 +200,36 @@ static void test_uu(void)
     ok(has(all_of(m), "Cat|"), "in an encoded text too");
 }
 
+static void test_inline(void)
+{
+    static const struct {
+        const char *what, *text, *name, *bytes;
+    } cases[] = {
+        {"begin-base64", "\nSee:\n\nbegin-base64 644 a.exe\nTVotZXZpbA==\n====\nbye\n", "a.exe|", "MZ-evil|"},
+        {"begin-base64 without an end", "\nbegin-base64 755 a.exe\nTVotZXZpbA==\n", "a.exe|", "MZ-evil|"},
+        {"the second of two", "\nbegin-base64 644 a\nYQ==\n====\nbegin-base64 644 b\nTVotZXZpbA==\n====\n", "b|",
+         "MZ-evil|"},
+        {"yEnc", "\nSee:\n\n=ybegin line=128 size=7 name=my file.exe\nw\x84W\x8f\xa0\x93\x96\n=yend size=7\n\nbye\n",
+         "my file.exe|", "MZ-evil|"},
+        {"a part of yEnc, with an escape", "\n=ybegin part=1 line=128 size=8 name=b.exe\n=ypart begin=1 end=8\n"
+         "w\x84W\x8f\xa0\n\x93\x96=}\n=yend size=8\n", "b.exe|", "MZ-evil\x13|"},
+        {"yEnc in quoted-printable",
+         "Content-Transfer-Encoding: quoted-printable\n\n=3Dybegin line=3D128 size=3D7 name=3Da\n"
+         "w=84W=8F=A0=93=96\n=3Dyend size=3D7\n", "a|", "MZ-evil|"},
+        {"uuencode as an encoding", "Content-Type: application/octet-stream\nContent-Transfer-Encoding: x-uuencode\n\n"
+         "begin 644 a.exe\n#0V%T\n`\nend\n", "a.exe|", "Cat|"},
+    };
+
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct seen s = see_all(read_text(crlf(cases[i].text)));
+
+        ok(has(buf_str(&s.names), cases[i].name), "%s: its name: " STR_FMT, cases[i].what, STR_ARG(buf_str(&s.names)));
+        ok(has(buf_str(&s.all), cases[i].bytes), "%s: its bytes", cases[i].what);
+    }
+    is_long((long)see_all(read_text(crlf("\n=ybegin is how it begins\nbegin-base64 is another\n"))).count, 1,
+            "sentences about them are none");
+}
+
 /* ---- where readers disagree: each hides "MZ-evil" (TVotZXZpbA==) from some of them ---- */
 
 #define EVIL "TVotZXZpbEVWSUxFVklMRVZJTEVWSUw=\n"
@@ -343,8 +373,16 @@ static struct str repeated(const char *head, const char *one, size_t times, cons
     return buf_str(&b);
 }
 
+static bool count_one(void *data, const struct mime_part *part)
+{
+    (void)part;
+    ++*(size_t *)data;
+    return true;
+}
+
 static void test_much(void)
 {
+    size_t count = 0;
     static const char head[] = "Content-Type: multipart/mixed; boundary=b\r\n\r\n";
     static const char evil[] = "--b\r\nContent-Transfer-Encoding: base64\r\n\r\n"
         "TVotZXZpbEVWSUxFVklMRVZJTEVWSUw=\r\n--b--\r\n";
@@ -383,8 +421,19 @@ static void test_much(void)
     see_all(m);
     m = read_text(repeated(head, "begin 644 x\r\n", 80000, ""));
     see_all(m);
+    m = read_text(repeated("\r\n", "begin-base64 644 x\r\n=ybegin name=x\r\n", 80000, ""));
+    mime_each(m, count_one, &count);
+    is_long((long)count, 160001, "80000 blocks of either kind that never end");
+    text = repeated("Content-Type: text/plain\r\n\r\n", "begin x ", 100000000 / 8, "");
+    other = a;
+    a = arena_new(0);
+    m = read_text(text);
+    mime_each(m, count_one, &count);
+    ok(m->count == 1 && arena_bytes(a) < 1 << 20, "a line of 100 MB takes no memory (%zu)", arena_bytes(a));
+    arena_free(&a);
+    a = other;
     m = read_text(repeated(head, "x", 10000000, ""));
-    ok(m->count > 0, "a line of 10 MB");
+    ok(m->count > 0, "a line of 10 MB without the boundary");
     began = tap_cpu_ms() - began;
     ok(began < 20000, "all that in bounded time (%lld ms)", began);
 }
@@ -450,6 +499,7 @@ int main(void)
     test_digest();
     test_names();
     test_uu();
+    test_inline();
     test_doubts();
     test_no_doubts();
     test_much();

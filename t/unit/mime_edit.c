@@ -304,6 +304,7 @@ static struct str replaced(struct str message, const struct tnef_content *conten
     return result;
 }
 
+#define STR_PAIR(literal) literal, sizeof(literal) - 1
 #define TNEF_PART "--B\r\nContent-Type: application/ms-tnef; name=winmail.dat\r\n" B64_FIELD "\r\neJ8+Ig==\r\n"
 #define FILE_PART                                                                                                      \
     "Content-Type: application/pdf;\r\n\tname=\"a_.pdf\"\r\nContent-Disposition: attachment;\r\n"                      \
@@ -312,9 +313,9 @@ static struct str replaced(struct str message, const struct tnef_content *conten
 static void test_tnef(void)
 {
     struct tnef_part parts[] = {
-        {TNEF_FILE, false, STR("a/.pdf"), STR("application/pdf"), STR("PDF")},
-        {TNEF_BODY_TEXT, true, STR("x"), STR("text/plain"), STR("hi")},
-        {TNEF_OBJECT, false, STR("x"), STR("x"), STR("x")},
+        {TNEF_FILE, false, STR("a/.pdf"), STR("application/pdf"), STR("PDF"), NULL},
+        {TNEF_BODY_TEXT, true, STR("x"), STR("text/plain"), STR("hi"), NULL},
+        {TNEF_OBJECT, false, STR("x"), STR("x"), STR("x"), NULL},
     };
     struct tnef_content one = {parts, 1}, two = {parts, 2}, all = {parts, 3}, body = {parts + 1, 1};
     struct str got;
@@ -345,6 +346,57 @@ static void test_tnef(void)
     }
 }
 
+/* test_tnef_inside - embedded messages, in each other, and what cannot be opened. */
+static void test_tnef_inside(void)
+{
+    struct tnef_part deep[] = {{TNEF_FILE, false, STR("d.pdf"), STR("application/pdf"), STR("PDF"), NULL}};
+    struct tnef_content deep_content = {deep, 1};
+    struct tnef_part inner[] = {
+        {TNEF_FIELD, true, STR("subject"), STR("text/plain"), STR("caf\xc3\xa9\r\nX-Evil: y"), NULL},
+        {TNEF_FIELD, true, STR("from"), STR("text/plain"), STR("Joe \"x\""), NULL},
+        {TNEF_FIELD, true, STR("address"), STR("text/plain"), STR("joe@a.test"), NULL},
+        {TNEF_FIELD, true, STR("date"), STR("text/plain"), STR("Mon, 05 Jan 2026 10:00:00 +0000"), NULL},
+        {TNEF_BODY_TEXT, true, STR("body.txt"), STR("text/plain"), STR("hi"), NULL},
+        {TNEF_OBJECT, false, STR("deep.tnef"), STR("application/ms-tnef"), STR("t"), &deep_content},
+    };
+    struct tnef_content inner_content = {inner, sizeof inner / sizeof *inner};
+    struct tnef_part outer[] = {
+        {TNEF_OBJECT, false, STR("msg.tnef"), STR("application/ms-tnef"), STR("t"), &inner_content},
+        {TNEF_OBJECT, false, STR("other.tnef"), STR("application/ms-tnef"), STR("t"), NULL},
+    };
+    struct tnef_content content = {outer, 2};
+    const char *why, *at;
+    struct str message = STR(HEAD MIXED "--B\r\n\r\nhi\r\n" TNEF_PART "--B--\r\n");
+    struct str got = replaced(message, &content, &why), lf = STR(HEAD "Content-Type: multipart/mixed; boundary=B\n\n"
+        "--B\n\nhi\n--B\nContent-Type: application/ms-tnef\n\nx\n--B--\n");
+
+    if (!ok(got.n && !why, "embedded messages (%s)", why ? why : ""))
+        return;
+    ok(memmem(got.p, got.n, STR_PAIR("--B\r\nContent-Type: message/rfc822;\r\n\tname=\"msg.eml\"\r\n")) != NULL,
+       "one is attached as a message");
+    ok(memmem(got.p, got.n, STR_PAIR("\r\n\r\nFrom: =?utf-8?B?Sm9lICJ4Ig==?=\r\n <joe@a.test>\r\n"
+                                     "Subject: =?utf-8?B?Y2Fmw6kNClgtRXZpbDogeQ==?=\r\n"
+                                     "Date: Mon, 05 Jan 2026 10:00:00 +0000\r\n")) != NULL, "with its header");
+    ok(memmem(got.p, got.n, STR_PAIR("name=\"deep.eml\"")) && memmem(got.p, got.n, STR_PAIR("name=\"d.pdf\"")) &&
+       memmem(got.p, got.n, STR_PAIR("UERG\r\n--=_sme-inside-2.--\r\n\r\n--=_sme-inside-1.--\r\n")),
+       "and the one inside it");
+    ok(memmem(got.p, got.n, STR_PAIR("--B\r\nContent-Type: application/ms-tnef;\r\n\tname=\"other.tnef\"\r\n")) &&
+       !memmem(got.p, got.n, STR_PAIR("winmail.dat")), "what was not opened stays as it is; nothing else is kept");
+    got = replaced(lf, &content, &why);
+    at = got.n ? memmem(got.p, got.n, STR_PAIR("\n\n")) : NULL;
+    ok(at && !why && !memchr(at, '\r', got.n - (size_t)(at - got.p)), "in lines with LF as well (%s)", why ? why : "");
+    inner[2].data = STR("joe@a.test>\r\nBcc: x");
+    inner[3].data = STR("yesterday");
+    got = replaced(message, &content, &why);
+    ok(got.n && memmem(got.p, got.n, STR_PAIR("From: =?utf-8?B?Sm9lICJ4Ig==?=:;\r\nSubject")) &&
+       !memmem(got.p, got.n, STR_PAIR("Bcc")) && !memmem(got.p, got.n, STR_PAIR("yesterday")),
+       "an address that is none, and a date that is none, are left out");
+    inner[5].type = STR("application/octet-stream");
+    got = replaced(message, &content, &why);
+    ok(got.n && memmem(got.p, got.n, STR_PAIR("name=\"msg.tnef\"")) != NULL,
+       "one with an object of another kind stays as it is");
+}
+
 static void test_tnef_names(void)
 {
     static const char *const rows[][2] = {
@@ -353,7 +405,7 @@ static void test_tnef_names(void)
     };
 
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
-        struct tnef_part part = {TNEF_FILE, false, str_of(rows[i][0]), STR("multipart/mixed"), STR("x")};
+        struct tnef_part part = {TNEF_FILE, false, str_of(rows[i][0]), STR("multipart/mixed"), STR("x"), NULL};
         struct tnef_content content = {&part, 1};
         struct str message = STR(HEAD MIXED "--B\r\n\r\nhi\r\n" TNEF_PART "--B--\r\n"), got, body;
         struct headers headers = {0};
@@ -414,6 +466,7 @@ int main(int argc, char **argv)
     test_encoders();
     test_charset_field();
     test_tnef();
+    test_tnef_inside();
     test_tnef_names();
     arena_free(&arena);
     return tap_end();

@@ -92,6 +92,17 @@ static void test_numbers(void)
     ok(!str_to_long(STR("1\0002"), &value), "a NUL byte is no digit");
 }
 
+static void test_hex(void)
+{
+    is_long(str_hex('0'), 0, "0 is a hexadecimal digit");
+    is_long(str_hex('F') * 16 + str_hex('a'), 250, "letters are, in both cases");
+    ok(str_hex('g') < 0 && str_hex('/') < 0 && str_hex(':') < 0 && str_hex('\x10') < 0 && str_hex('\xe1') < 0,
+       "others are none");
+    is_str(str_unpercent(arena, STR("a%41%zz%4%")), STR("aA%zz%4%"), "percent and two digits are a byte");
+    is_str(str_unpercent(arena, STR("%00%ff")), STR("\0\xff"), "any byte");
+    is_str(str_unpercent(arena, STR_NONE), STR_NONE, "nothing stays nothing");
+}
+
 static void test_copies(void)
 {
     struct str s = str_dup(arena, STR("a\0b"));
@@ -147,6 +158,7 @@ int main(void)
     test_slicing();
     test_taking();
     test_numbers();
+    test_hex();
     test_copies();
     test_buffer();
     test_escaping();
