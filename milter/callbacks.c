@@ -12,11 +12,14 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/waiting.h"
 #include "callbacks.h"
 #include "edits.h"
+#include "mapped.h"
 #include "stage.h"
 
 #define ARGS_MOST 64 /* words of one MAIL or RCPT; RFC 5321 knows a handful */
+#define PROGRESS_MS 2000 /* Postfix gives up a message's end after milter_content_timeout, 300 s if nobody changed it */
 
 /* What libmilter keeps for us, from the negotiation to the close. */
 struct link {
@@ -365,12 +368,27 @@ static bool apply(void *ctx, const struct edit *e)
     return r == MI_SUCCESS;
 }
 
+/* tell_progress - Postfix counts from anew. If it is gone the next thing that is said to it fails. */
+static void tell_progress(void *ctx)
+{
+    if (smfi_progress(ctx) != MI_SUCCESS)
+        log_debug("nobody takes note that a message's end takes long");
+}
+
+/* on_end - scanners may be slow. */
 static sfsistat on_end(SMFICTX *ctx)
 {
     struct session *s = session_of(ctx);
     const struct edit_target target = {apply, ctx};
+    const struct reply *r;
 
-    return s ? answer(ctx, message_end(s, macro(ctx, "i"), &target)) : SMFIS_TEMPFAIL;
+    if (!s)
+        return SMFIS_TEMPFAIL;
+    waiting_tell(tell_progress, ctx, PROGRESS_MS);
+    r = message_end(s, macro(ctx, "i"), &target);
+    waiting_tell(NULL, NULL, 0);
+    mapped_turn_end();
+    return answer(ctx, r);
 }
 
 static sfsistat on_abort(SMFICTX *ctx)

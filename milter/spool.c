@@ -3,11 +3,11 @@
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/log.h"
+#include "mapped.h"
 #include "spool.h"
 
 #define MEMORY_FIRST 16384
@@ -18,8 +18,7 @@ struct spool {
     size_t memory_most;
     const char *dir;
     int fd;            /* -1: still in memory */
-    void *map;
-    size_t mapped;
+    struct mapped *map; /* NULL: not needed yet */
     bool broken;
 };
 
@@ -27,8 +26,7 @@ static void spool_close(void *ptr)
 {
     struct spool *s = ptr;
 
-    if (s->map)
-        munmap(s->map, s->mapped);
+    mapped_close(&s->map);
     if (s->fd >= 0)
         close(s->fd);
     free(s->memory);
@@ -129,17 +127,14 @@ bool spool_view(struct spool *s, struct str *bytes)
         *bytes = (struct str){s->memory, s->n};
         return true;
     }
-    if (!s->map || s->mapped != s->n) {
-        if (s->map)
-            munmap(s->map, s->mapped);
-        s->map = mmap(NULL, s->n, PROT_READ, MAP_PRIVATE, s->fd, 0);
-        if (s->map == MAP_FAILED) {
-            s->map = NULL;
+    if (!s->map || mapped_size(s->map) != s->n) {
+        mapped_close(&s->map);
+        s->map = mapped_open(s->fd, s->n);
+        if (!s->map)
             return broken(s, "read");
-        }
-        s->mapped = s->n;
     }
-    *bytes = (struct str){s->map, s->n};
+    mapped_turn();
+    *bytes = (struct str){mapped_bytes(s->map), s->n};
     return true;
 }
 

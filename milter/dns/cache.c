@@ -403,6 +403,29 @@ static struct timespec after_ms(int64_t ms)
     return ts;
 }
 
+/* wait_wake - until somebody has answered, so many milliseconds at most. */
+static bool wait_wake(struct entry *e, int64_t left)
+{
+    int64_t slice = waiting_slice(left);
+    struct timespec until = after_ms(slice);
+    bool done;
+
+    pthread_mutex_lock(&e->shard->lock);
+    e->waiters++;
+    while (!(done = atomic_load_explicit(&e->done, memory_order_relaxed)) && left > 0) {
+        if (pthread_cond_timedwait(&e->wake, &e->shard->lock, &until) == 0)
+            continue;
+        left -= slice;
+        pthread_mutex_unlock(&e->shard->lock);
+        slice = waiting_slice(left > 0 ? left : 0);
+        until = after_ms(slice);
+        pthread_mutex_lock(&e->shard->lock);
+    }
+    e->waiters--;
+    pthread_mutex_unlock(&e->shard->lock);
+    return done;
+}
+
 bool cache_wait(struct entry *e, int64_t deadline)
 {
     int64_t now = clock_ms(), left;
@@ -414,15 +437,8 @@ bool cache_wait(struct entry *e, int64_t deadline)
     if (deadline <= now)
         return false;
     left = deadline - now > WAIT_MOST_MS ? WAIT_MOST_MS : deadline - now;
-    until = after_ms(left);
     waiting_begin();
-    pthread_mutex_lock(&e->shard->lock);
-    e->waiters++;
-    while (!(done = atomic_load_explicit(&e->done, memory_order_relaxed)))
-        if (pthread_cond_timedwait(&e->wake, &e->shard->lock, &until) != 0)
-            break;
-    e->waiters--;
-    pthread_mutex_unlock(&e->shard->lock);
+    done = wait_wake(e, left);
     /* Only a script without a scripted clock has an answer that is known and not due. */
     if (done && e->due > clock_ms()) {
         left = (e->due < now + left ? e->due : now + left) - clock_ms();

@@ -2,6 +2,7 @@
 """virus and spamassassin with the real clamd and the real spamd, each with signatures and rules of this test, behind a
 real Postfix: found in every wrapping, dead in mid-run, back again, many at once."""
 import base64
+import binascii
 import io
 import os
 import socket
@@ -16,6 +17,7 @@ sys.path.insert(0, os.path.join(os.path.dirname(os.path.realpath(__file__)), "..
 
 import processes
 import tap as taps
+import tnef
 from house import House
 
 # In two halves, so that no scanner of this machine takes this file for what it tests.
@@ -31,12 +33,13 @@ spamassassin {{
     enabled = yes  server = "inet:{port}@127.0.0.1"  timeout = 30s
     tag_at = 5  reject_at = 100  subject_prefix = "[spam]"
 }}
+profile "locked" {{ port = {{@locked@}}  policies = {{"virus"}}  virus {{ encrypted = reject }} }}
 profile "accept" {{ port = {{@accept@}}  policies = {{"virus"}}  virus {{ on_error = accept }} }}
 profile "tag"    {{ port = {{@tag@}}     policies = {{"spamassassin"}}  spamassassin {{ reject_at = 0 }} }}
 profile "small"  {{ port = {{@small@}}   policies = {{"virus"}}  virus {{ max_size = 5000 }} }}
 profile "both"   {{ port = {{@smtp@}}    policies = {{"virus", "spamassassin"}} }}
 """
-EXTRA = {name: {"like": "smtp"} for name in ("accept", "tag", "small")}
+EXTRA = {name: {"like": "smtp"} for name in ("locked", "accept", "tag", "small")}
 
 
 class Service:
@@ -89,7 +92,7 @@ def make_clamd(directory):
     directory.write("db/test.ndb", f"Test.Eicar:0:*:{hexed(EICAR)}\nTest.Ours:0:*:{hexed(OURS)}\n")
     path = directory.file("clamd.sock")
     config = directory.write("clamd.conf", f"LocalSocket {path}\nLocalSocketMode 666\nDatabaseDirectory {database}\n"
-                             "Foreground yes\nUser root\nStreamMaxLength 30M\nMaxThreads 8\nTemporaryDirectory /tmp\n")
+                             "AlertEncrypted yes\nAlertExceedsMax yes\nForeground yes\nUser root\nStreamMaxLength 30M\nMaxThreads 8\nTemporaryDirectory /tmp\n")
     return path, Service([CLAMD, "-c", config], lambda: answers(socket.AF_UNIX, path, b"zPING\0", b"PONG"))
 
 
@@ -124,6 +127,14 @@ def zipped(data):
     return out.getvalue()
 
 
+def encrypted_zip():
+    """A zip whose one member says that it is encrypted."""
+    data = bytearray(zipped(b"secret " * 20))
+    data[6] |= 1
+    data[data.index(b"PK\1\2") + 8] |= 1
+    return bytes(data)
+
+
 class Sender:
     def __init__(self, tap, house):
         self.tap, self.house = tap, house
@@ -139,6 +150,16 @@ class Sender:
         sender = self.house.sender()
         with self.house.client(service) as client:
             reply = client.message(sender, ["bob@here.test"], self.text(sender, body, **how))
+            client.quit()
+        return reply, sender
+
+    def send_raw(self, service, message):
+        """A message that begins with its Content-Type."""
+        sender = self.house.sender()
+        text = (f"From: {sender}\r\nTo: bob@here.test\r\nSubject: {self.house.subject_of(sender)}\r\n"
+                "MIME-Version: 1.0\r\n")
+        with self.house.client(service) as client:
+            reply = client.message(sender, ["bob@here.test"], (text + message).encode("latin-1"))
             client.quit()
         return reply, sender
 
@@ -164,6 +185,19 @@ def viruses(tap, s):
               attachment(zipped(eicar), "x.zip", "application/zip"), part="Test.Eicar", mixed=True)
     s.refused("EICAR in a zip in a zip", "smtp",
               attachment(zipped(zipped(eicar)), "x.zip", "application/zip"), part="Test.Eicar", mixed=True)
+    for _ in range(3):
+        eicar = zipped(eicar)
+    s.refused("EICAR in 3 zips", "smtp", attachment(eicar, "x.zip", "application/zip"), part="Test.Eicar", mixed=True)
+    locked = attachment(encrypted_zip(), "x.zip", "application/zip")
+    field = s.passes("an encrypted zip", "accept", locked, mixed=True)
+    tap.same(field("X-Virus-Status"), ["encrypted (Heuristics.Encrypted.Zip)"], "its header says so")
+    s.refused("an encrypted zip with encrypted = reject", "locked", locked, part="encrypted content", mixed=True)
+    began = time.monotonic()
+    bomb = attachment(zipped(zipped(bytes(150_000_000))), "x.zip", "application/zip")
+    reply, _ = s.send("accept", bomb, mixed=True)
+    tap.ok(reply.code in (250, 550) and time.monotonic() - began < 60,
+           f"a zip bomb is answered in {time.monotonic() - began:.1f} s: {reply}")
+    eicar = EICAR.encode()
     record = s.refused("a signature of ours", "smtp", f"this is the {OURS}\r\n", part="Virus found: Test.Ours")
     tap.fields(record, {"verdict": "reject", "by": "virus", "at": "message"}, "and so says the log")
     large = ("x" * 76 + "\r\n") * 40000
@@ -174,6 +208,46 @@ def viruses(tap, s):
     field = s.passes("a message beyond max_size, EICAR in it", "small", large + EICAR,
                      fields="X-Virus-Status: clean\r\n")
     tap.same(field("X-Virus-Status"), [], "it says nothing about viruses")
+
+
+def wrapped(inner, depth):
+    """A message in a message, so often."""
+    for level in range(depth):
+        inner = (f"Content-Type: multipart/mixed; boundary=\"l{level}\"\r\n\r\n--l{level}\r\n"
+                 f"Content-Type: message/rfc822\r\n\r\nSubject: level {level}\r\nMIME-Version: 1.0\r\n"
+                 f"{inner}\r\n--l{level}--\r\n")
+    return inner
+
+
+def lines(data, size=45):
+    return [data[i:i + size] for i in range(0, len(data), size)]
+
+
+def everywhere(tap, s):
+    """EICAR in every encoding, at many levels."""
+    eicar = EICAR.encode()
+    octets = "Content-Type: application/octet-stream; name=\"x.bin\"\r\nContent-Transfer-Encoding: "
+    coded = {
+        "base64": octets + "base64\r\n\r\n" + base64.encodebytes(eicar).decode(),
+        "quoted-printable": octets + "quoted-printable\r\n\r\n" + "".join(f"={c:02X}" for c in eicar[:20]) + "=\r\n" +
+                            "".join(f"={c:02X}" for c in eicar[20:]),
+        "8bit": octets + "8bit\r\n\r\n" + EICAR,
+        "uuencode": "\r\nbegin 644 x.bin\r\n" + "".join(binascii.b2a_uu(x).decode() for x in lines(eicar)) +
+                    "`\r\nend\r\n",
+        "begin-base64": "\r\nbegin-base64 644 x.bin\r\n" + base64.encodebytes(eicar).decode() + "====\r\n",
+        "yEnc": f"\r\n=ybegin line=128 size={len(eicar)} name=x.bin\r\n".encode() +
+                bytes((c + 42) & 255 for c in eicar) + f"\r\n=yend size={len(eicar)}\r\n".encode(),
+        "winmail.dat": octets.replace("octet-stream", "ms-tnef") + "base64\r\n\r\n" +
+                       base64.encodebytes(tnef.winmail(tnef.attachment("x.bin", eicar))).decode(),
+        "winmail.dat in winmail.dat": octets.replace("octet-stream", "ms-tnef") + "base64\r\n\r\n" +
+            base64.encodebytes(tnef.winmail(tnef.attachment("m", b"", embedded=tnef.winmail(
+                tnef.attachment("x.bin", eicar))))).decode(),
+    }
+    for name, text in coded.items():
+        text = text.decode("latin-1") if isinstance(text, bytes) else text
+        for depth in (0, 1, 5):
+            reply, sender = s.send_raw("smtp", wrapped(text, depth))
+            tap.reply(reply, 550, f"EICAR in {name}, in {depth} messages", "Virus found: Test.Eicar")
 
 
 def spam(tap, s):
@@ -274,6 +348,7 @@ def main(tap):
         with House(CONFIG.format(clamd=path, port=port), tap, extra=EXTRA) as house:
             s = Sender(tap, house)
             viruses(tap, s)
+            everywhere(tap, s)
             spam(tap, s)
             many(tap, s)
             dead(tap, s, clamd, spamd)

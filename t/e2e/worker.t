@@ -51,6 +51,16 @@ def encrypted_zip():
     return bytes(data)
 
 
+def bomb(megabytes, behind=b""):
+    """A small zip of very many zeros, and something behind them."""
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as z, z.open("zeros", "w") as f:
+        for _ in range(megabytes):
+            f.write(bytes(1 << 20))
+        f.write(behind)
+    return out.getvalue()
+
+
 def attached(data, name="x.bin"):
     text = base64.encodebytes(data).decode().replace("\n", "\r\n")
     return ("--b\r\nContent-Type: text/plain\r\n\r\nsee there\r\n--b\r\nContent-Type: application/octet-stream; "
@@ -106,6 +116,12 @@ def found(tap, mail):
                  "encrypted content is not accepted here", "accept", mixed=True)
     mail.refused("EICAR beside an encrypted zip", attached(encrypted_zip(), "x.zip")[:-7] + attached(eicar),
                  "Virus found: Test.Eicar", mixed=True)
+    mail.refused("EICAR in 110 MB of zeros", attached(bomb(110, eicar)), "Virus found: Test.Eicar", mixed=True)
+    packed, began = attached(zipped(bomb(450))), time.monotonic()
+    mail.refused("a zip bomb: what is not looked at does not pass", packed, "the virus scanner could not be asked",
+                 code=451, mixed=True)
+    mail.passes("a zip bomb with on_error = accept", packed, "accept", mixed=True)
+    tap.ok(time.monotonic() - began < 60, f"both in {time.monotonic() - began:.1f} s, {len(packed)} bytes each")
     mail.refused("no signatures at all: not clean", "hello\r\n", "the virus scanner could not be asked", "none",
                  code=451)
     tap.ok(mail.house.daemon.wait_line("scan: no worker: "), "the log says why")

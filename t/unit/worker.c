@@ -28,7 +28,9 @@
 #include "../../milter/worker_frame.h"
 #include "../../milter/worker_server.h"
 #include "../../milter/worker_tnef.h"
+#include "../../milter/worker_sandbox.h"
 #include "../lib/tap.h"
+#include "../lib/without_landlock.h"
 
 #if defined __SANITIZE_ADDRESS__ || defined __SANITIZE_THREAD__
 #define SANITIZED 1
@@ -41,6 +43,11 @@
 #define SANITIZED 0
 #endif
 
+#ifdef WITHOUT_LANDLOCK
+#define WITHOUT_LANDLOCK_HERE 1
+#else
+#define WITHOUT_LANDLOCK_HERE 0
+#endif
 #define GENEROUS_MS 30000
 #define CRASHES 100
 #define THREADS 30
@@ -106,21 +113,33 @@ static void probe(struct arena *a, struct buf *out)
 {
     char *nothing[] = {NULL};
     struct buf b = buf_in(a);
-    struct stat st;
+    struct stat st, root;
     int fd;
 
 #define REFUSED(what) do { errno = 0; if ((what) >= 0) buf_addf(&b, "%s; ", #what); } while (0)
+/* Of what would do harm if the sandbox were broken: on a file that is not there, and the filter says so before. */
+#define FILTERED(what) do { errno = 0; if ((what) >= 0 || errno != EPERM) buf_addf(&b, "%s; ", #what); } while (0)
 #define ALLOWED(what) do { errno = 0; if ((what) < 0) buf_addf(&b, "NOT %s (%d); ", #what, errno); } while (0)
     REFUSED(open("/etc/passwd", O_RDONLY));
-    REFUSED(open("/", O_RDONLY | O_DIRECTORY));
-    REFUSED(open("..", O_RDONLY | O_DIRECTORY));
+    if (sandbox_by_root()) { /* there is no other directory than its own, whatever it is called */
+        ALLOWED(stat(".", &st));
+        ALLOWED(stat("/", &root));
+        REFUSED(st.st_ino == root.st_ino && st.st_dev == root.st_dev ? -1 : 0);
+        ALLOWED(stat("../../../..", &root));
+        REFUSED(st.st_ino == root.st_ino && st.st_dev == root.st_dev ? -1 : 0);
+        REFUSED(chroot("."));
+        REFUSED(open("../left-behind", O_RDONLY));
+    } else {
+        REFUSED(open("/", O_RDONLY | O_DIRECTORY));
+        REFUSED(open("..", O_RDONLY | O_DIRECTORY));
+        REFUSED(open("../broken-out", O_WRONLY | O_CREAT, 0600));
+    }
     REFUSED(open("/proc/self/mem", O_RDWR));
     REFUSED(open("/tmp/sme-broken-out", O_WRONLY | O_CREAT, 0600));
-    REFUSED(open("../broken-out", O_WRONLY | O_CREAT, 0600));
     REFUSED(open("/dev/shm/sme-broken-out", O_WRONLY | O_CREAT, 0600));
     REFUSED(mkdir("/tmp/sme-broken-out", 0700));
     REFUSED(unlink("/tmp"));
-    REFUSED(rename("/tmp", "/tmp2"));
+    FILTERED(rename("/tmp/sme-no-such-file", "/tmp/sme-no-such-file-2"));
     REFUSED(link("/etc/passwd", "passwd"));
     REFUSED(symlink("/etc/passwd", "passwd"));
     REFUSED(chdir("/"));
@@ -155,6 +174,29 @@ static void probe(struct arena *a, struct buf *out)
     ALLOWED(mkdir("directory", 0700));
     ALLOWED(open("directory/left-behind", O_WRONLY | O_CREAT, 0600));
     ALLOWED(maps(PROT_READ | PROT_WRITE));
+    frame_add_str(out, buf_str(&b));
+}
+
+/* probe_bare - a job that needs no files can name none. */
+static void probe_bare(struct arena *a, struct buf *out)
+{
+    struct buf b = buf_in(a);
+    struct stat st;
+
+    REFUSED(open("/etc/passwd", O_RDONLY));
+    REFUSED(open("own", O_RDWR | O_CREAT, 0600));
+    REFUSED(open(".", O_RDONLY | O_DIRECTORY));
+    REFUSED(open("/tmp", O_TMPFILE | O_RDWR, 0600));
+    REFUSED(syscall(SYS_openat2, AT_FDCWD, "/etc/passwd", NULL, 0));
+    REFUSED(mkdir("directory", 0700));
+    FILTERED(unlink("/tmp/sme-no-such-file"));
+    FILTERED(rmdir("/tmp/sme-no-such-file"));
+    FILTERED(truncate("/tmp/sme-no-such-file", 0));
+    REFUSED(readlink("/proc/self/exe", (char[100]){0}, 100));
+    REFUSED(connects(AF_UNIX, SOCK_STREAM));
+    REFUSED(syscall(SYS_unshare, CLONE_NEWUSER));
+    REFUSED(chroot("/"));
+    ALLOWED(fstat(3, &st));
     frame_add_str(out, buf_str(&b));
 }
 
@@ -209,6 +251,8 @@ static bool test_run(struct arena *a, struct str bytes, uint64_t ms, struct buf 
         frame_add_u64(out, grow());
     } else if (str_is(bytes, STR("probe"))) {
         probe(a, out);
+    } else if (str_is(bytes, STR("probe bare"))) {
+        probe_bare(a, out);
     } else if (str_is(bytes, STR("change"))) {
         memset(loaded, 'x', 5);
         frame_add_str(out, STR("done"));
@@ -399,6 +443,10 @@ static void test_sandbox(void)
     ok(access("/tmp/sme-broken-out", F_OK) != 0 && access("/dev/shm/sme-broken-out", F_OK) != 0, "it left no file");
     ok(works("probe", &answer) && frame_str(&answer, 4000, &text), "the next job");
     is_str(text, STR_NONE, "finds nothing of what the one before left behind");
+    current = "bare";
+    text = STR("?");
+    ok(works("probe bare", &answer) && frame_str(&answer, 4000, &text), "a job without files tries to break out");
+    is_str(text, STR_NONE, "nothing that it may not do works");
 }
 
 static void test_separate(void)
@@ -614,9 +662,12 @@ static void test_missing(void)
     ok(!good, "a kind that is not wanted any more: " STR_FMT, STR_ARG(why));
 }
 
+static int notes; /* log lines that say how jobs are locked in */
+
 static void quiet(int level, struct str line, void *ctx)
 {
     (void)ctx;
+    notes += memmem(line.p, line.n, "no Landlock", 11) != NULL;
     if (level <= LOG_LEVEL_ERROR)
         diag(STR_FMT, STR_ARG(line));
 }
@@ -631,6 +682,10 @@ int main(int argc, char **argv)
 
     if (argc == 4)
         _exit(worker_serve(all, 2, argc - 1, argv + 1));
+#ifdef WITHOUT_LANDLOCK
+    if (!without_landlock(false))
+        bail("seccomp: %s", strerror(errno));
+#endif
     a = arena_new(0);
     log_capture(quiet, NULL);
     if (!mkdtemp(directory) || !mkdtemp(temporary))
@@ -655,6 +710,7 @@ int main(int argc, char **argv)
     test_deaths();
     test_missing();
     worker_stop();
+    is_long(notes, WITHOUT_LANDLOCK_HERE, "the log says once how jobs are locked in, where that is not as usual");
     is_long(descriptors(), before, "after the end there are as many descriptors as before");
     ok(rmdir(temporary) == 0, "and no directory is left");
     test_names();

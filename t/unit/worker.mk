@@ -14,17 +14,23 @@ sme_milter_worker_SOURCES = $(worker_sources)
 sme_milter_worker_CFLAGS = $(AM_CFLAGS) $(CLAMAV_CFLAGS) $(YTNEF_CFLAGS) $(SECCOMP_CFLAGS)
 sme_milter_worker_LDADD = libsme.a $(WORKER_LIBS) $(SME_LIBS)
 
-check_PROGRAMS += t/lib/sme-milter-worker t/unit/worker t/fuzz/replay-worker_frame t/fuzz/replay-tnef
-TESTS += t/unit/worker t/fuzz/replay-worker_frame t/fuzz/replay-tnef
+check_PROGRAMS += t/lib/sme-milter-worker t/lib/without_landlock t/unit/worker t/unit/worker_by_root t/fuzz/replay-worker_frame t/fuzz/replay-tnef
+TESTS += t/unit/worker t/unit/worker_by_root t/fuzz/replay-worker_frame t/fuzz/replay-tnef
 EXTRA_DIST += t/lib/tnef.py
 
 t_lib_sme_milter_worker_SOURCES = $(worker_sources)
 t_lib_sme_milter_worker_CFLAGS = $(sme_milter_worker_CFLAGS)
 t_lib_sme_milter_worker_LDADD = $(sme_milter_worker_LDADD)
 
-t_unit_worker_SOURCES = t/unit/worker.c $(worker_server_sources) t/lib/tap.c t/lib/tap.h
+t_unit_worker_SOURCES = t/unit/worker.c $(worker_server_sources) t/lib/tap.c t/lib/tap.h t/lib/without_landlock.h
 t_unit_worker_CFLAGS = $(AM_CFLAGS) $(SECCOMP_CFLAGS)
 t_unit_worker_LDADD = libsme.a $(SECCOMP_LIBS) $(SME_LIBS)
+
+# The same on a kernel without Landlock.
+t_unit_worker_by_root_SOURCES = $(t_unit_worker_SOURCES)
+t_unit_worker_by_root_CFLAGS = $(t_unit_worker_CFLAGS) -DWITHOUT_LANDLOCK
+t_unit_worker_by_root_LDADD = $(t_unit_worker_LDADD)
+t_lib_without_landlock_SOURCES = t/lib/without_landlock.c t/lib/without_landlock.h
 
 t_fuzz_replay_worker_frame_SOURCES = t/fuzz/worker_frame.c t/fuzz/replay.c t/fuzz/fuzz.h t/lib/tap.c t/lib/tap.h
 t_fuzz_replay_worker_frame_LDADD = libsme.a $(SME_LIBS)
