@@ -210,10 +210,10 @@ struct str chain_with_ours(const struct postfix *p, const struct postfix_service
 
 /* ---- the waits ---- */
 
-static bool acts(const struct policy *p, enum stage from, enum stage to)
+static bool acts(const struct instance *i, enum stage from, enum stage to)
 {
     for (enum stage s = from; s <= to; s++)
-        if (p->at[s] || p->ask[s])
+        if ((i->policy->at[s] || i->policy->ask[s]) && !policy_idle(i, s))
             return true;
     return false;
 }
@@ -249,11 +249,11 @@ static void profile_waits(const struct config *config, const struct profile *p, 
         int64_t timeout = duration(instance, "timeout", asks(instance->policy) ? config->dns.timeout : 0);
         int64_t wait = duration(instance, "wait", 0);
 
-        if (acts(instance->policy, AT_CONNECT, AT_RCPT)) {
+        if (acts(instance, AT_CONNECT, AT_RCPT)) {
             longest = timeout > longest ? timeout : longest;
             pause = wait > pause ? wait : pause;
         }
-        if (acts(instance->policy, AT_DATA, AT_MESSAGE))
+        if (acts(instance, AT_DATA, AT_MESSAGE))
             sum += timeout;
     }
     if (longest + pause > w->command_ms)

@@ -1,6 +1,8 @@
 /* scenario.c - plays scenario files and tells the outcome as TAP.
  *
- *     scenario [--driver=inprocess|wire|postfix] [-v] FILE...
+ *     scenario [--driver=inprocess|wire|postfix] [--again] [-v] FILE...
+ *
+ * --again judges what the journal would have kept of the play, see scenario_past.c.
  *
  * A file whose first line is `mistakes` tests this program: it holds scenarios, with lines of `---` between them, in
  * which the lines that end in `# wrong`, and no others, must fail.
@@ -17,7 +19,7 @@
 
 struct how {
     const struct driver *driver;
-    bool verbose;
+    bool verbose, again;
 };
 
 #define FILE_MOST (16 * 1024 * 1024)
@@ -150,6 +152,8 @@ static void play_file(struct tap *tap, const char *path, const struct how *how)
             tap_point(tap, false, "%s:%u: " STR_FMT, path, scn->error_line, STR_ARG(str_escaped(a, scn->error)));
         else if (!(scn->drivers & how->driver->bit))
             tap_skip(tap, path, "not for this driver, it says");
+        else if (how->again)
+            past_run(tap, scn, how->verbose);
         else
             play_run(tap, scn, how->driver, how->verbose);
     }
@@ -159,7 +163,7 @@ static void play_file(struct tap *tap, const char *path, const struct how *how)
 
 static int usage(const char *program)
 {
-    fprintf(stderr, "usage: %s [--driver=inprocess|wire|postfix] [-v] FILE...\n", program);
+    fprintf(stderr, "usage: %s [--driver=inprocess|wire|postfix] [--again] [-v] FILE...\n", program);
     return EX_USAGE;
 }
 
@@ -174,7 +178,7 @@ static const struct driver *driver_by_name(const char *name)
 int main(int argc, char **argv)
 {
     static const struct option options[] = {
-        {"driver", required_argument, NULL, 'd'}, {NULL, 0, NULL, 0}};
+        {"driver", required_argument, NULL, 'd'}, {"again", no_argument, NULL, 'a'}, {NULL, 0, NULL, 0}};
     struct how how = {.driver = &driver_inprocess};
     struct tap tap = {.points = 0};
     int c;
@@ -182,10 +186,12 @@ int main(int argc, char **argv)
     while ((c = getopt_long(argc, argv, "v", options, NULL)) != -1) {
         if (c == 'v')
             how.verbose = true;
+        else if (c == 'a')
+            how.again = true;
         else if (c != 'd' || !(how.driver = driver_by_name(optarg)))
             return usage(argv[0]);
     }
-    if (optind == argc)
+    if (optind == argc || (how.again && how.driver != &driver_inprocess))
         return usage(argv[0]);
     if (how.driver->prepare) {
         int status = how.driver->prepare(argv);

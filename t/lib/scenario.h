@@ -17,11 +17,16 @@
 #include "milter/base/arena.h"
 #include "milter/base/str.h"
 
+struct conf_entry;
+struct config;
+struct journal_message;
+
 enum { DRIVER_INPROCESS = 1, DRIVER_WIRE = 2, DRIVER_POSTFIX = 4, DRIVER_ALL = 7 };
 
 enum step_kind {
     STEP_CLOCK, STEP_ADVANCE, STEP_KARMA, STEP_RELEASE, STEP_CAPTURE,
-    STEP_TALKS, STEP_LEAVES, STEP_BLIND, STEP_CLAMD, STEP_SPAMD, STEP_LOAD, /* change the world; nobody answers */
+    STEP_TALKS, STEP_LEAVES, STEP_BLIND, STEP_CLAMD, STEP_SPAMD, STEP_INNER,
+    STEP_LOAD, /* change the world; nobody answers */
     STEP_CONNECT, STEP_HELO, STEP_EHLO, STEP_TLS, STEP_AUTH, STEP_MAIL, STEP_RCPT, STEP_UNKNOWN, STEP_DATA,
     STEP_MESSAGE, STEP_ABORT, STEP_CLOSE, STEPS
 };
@@ -62,6 +67,20 @@ struct scanner { /* of clamd, spamd: see scenario_scan.c */
     int64_t after_ms;
 };
 
+struct inner_says { /* of inner: see scenario_inner.c */
+    struct inner_says *next;
+    struct str command; /* "connect", "ehlo" ..., or "ok", "down", "mute" */
+    struct str about;   /* rcpt, mail: only of that address */
+    struct str reply;   /* with its CRLF */
+    bool hangs_up;
+    int64_t after_ms;
+};
+
+struct inner {
+    bool down, mute;
+    struct inner_says *list; /* the newest first */
+};
+
 struct check {
     struct check *next;
     enum check_kind kind;
@@ -98,6 +117,7 @@ struct step {
     struct memory memory;    /* karma, release, capture */
     struct early early;      /* talks, leaves, blind */
     struct scanner scanner;  /* clamd, spamd */
+    struct inner_says inner; /* inner */
     struct check *checks;
 };
 
@@ -120,6 +140,9 @@ struct scenario {
     struct scenario_file *files;
     struct str dns;               /* `dns`: as dns_script() takes it */
     struct step *steps;
+    struct rows *rows;            /* wanted; NULL: nobody wants them. See scenario_past.c */
+    struct conf_entry *changes;   /* of its configuration: see config_change_add() */
+    bool lenient;                 /* steps for which the answers leave no room are left out */
     unsigned error_line;          /* of the first thing that is wrong */
     struct str error;             /* empty: fine */
 };
@@ -127,9 +150,11 @@ struct scenario {
 /* scenario_parse - read a scenario; its error field says what is wrong, if anything. */
 struct scenario *scenario_parse(struct arena *a, const char *path, struct str text);
 
-/* scenario_config - the configuration text of a scenario; dir replaces {dir}, listen and group are for the socket. */
-struct str scenario_config(struct arena *a, const struct scenario *scn, struct str dir, struct str listen,
-                           struct str group);
+struct play;
+
+/* scenario_config - the configuration text of a scenario, with {dir} and {inner} replaced; listen and group are for the
+ * socket. */
+struct str scenario_config(const struct play *p, struct str listen, struct str group);
 
 /* scenario_field - the next header field of a message as Postfix gives it to a filter: name, and the value as it was
  * written after the colon, with LF between folded lines. False at the end of the header; *rest is then the body. */
@@ -176,6 +201,8 @@ struct play {
     double load;
     struct early early;        /* of the next client, or the one that is connected */
     struct scanner clamd, spamd;
+    struct inner inner;
+    struct str inner_at;       /* {inner}: "127.0.0.1:port" */
     struct words asked;        /* on this connection, as far as seen */
     const struct check **owed; /* `asked` that no driver could confirm at its step: judged at close */
     size_t owed_count;
@@ -219,6 +246,22 @@ bool scanners_begin(struct play *p, bool sockets, struct str *error);
 bool scanners_step(struct play *p, const struct step *step, struct str *error);
 void scanners_end(void);
 
+/* inner_begin - from now on there is an inner mail server, and where: {inner}. Before scenario_config(). */
+bool inner_begin(struct play *p, bool sockets, struct str *error);
+bool inner_step(struct play *p, const struct step *step, struct str *error);
+void inner_end(void);
+
+/* What the journal would have kept of a play, in the rows' own arena. */
+struct rows {
+    struct arena *arena;
+    const struct journal_message **items;
+    size_t count;
+    /* after - the last step was played; the configuration is the play's. May be NULL. */
+    void (*after)(struct play *p, struct rows *rows, struct config *config);
+    void *ctx;
+};
+void rows_add(struct rows *rows, const struct journal_message *row);
+
 /* tap - one point; what is wrong is told below it. */
 struct tap {
     unsigned points, failed;
@@ -244,6 +287,10 @@ struct driver {
     void (*finish)(struct tap *tap);
 };
 extern const struct driver driver_inprocess, driver_wire, driver_postfix;
+
+/* past_run - play it in process, then judge again what the journal would have kept: with the same configuration, which
+ * must come to the same; and with others, which must come to what playing it under those comes to. */
+bool past_run(struct tap *tap, const struct scenario *scn, bool verbose);
 
 /* play_run - play the scenario with the driver and check everything. */
 bool play_run(struct tap *tap, const struct scenario *scn, const struct driver *driver, bool verbose);

@@ -29,24 +29,29 @@ static bool says(struct str text, struct str key)
     return false;
 }
 
-static void add_replaced(struct buf *b, struct str text, struct str dir)
+static void add_replaced(struct buf *b, struct str text, const struct play *p)
 {
-    static const struct str mark = {"{dir}", 5};
+    static const struct str dir = {"{dir}", 5}, inner = {"{inner}", 7};
 
     for (size_t i = 0; i < text.n; i++) {
-        if (str_starts(str_slice(text, i, text.n), mark)) {
-            buf_add(b, dir);
-            i += mark.n - 1;
+        struct str rest = str_slice(text, i, text.n);
+
+        if (str_starts(rest, dir)) {
+            buf_add(b, p->dir);
+            i += dir.n - 1;
+        } else if (str_starts(rest, inner)) {
+            buf_add(b, p->inner_at);
+            i += inner.n - 1;
         } else {
             buf_addc(b, text.p[i]);
         }
     }
 }
 
-static void add_set(struct buf *b, const struct pair *set, struct str key, struct str dir)
+static void add_set(struct buf *b, const struct pair *set, struct str key, const struct play *p)
 {
     buf_addf(b, STR_FMT " %s ", STR_ARG(key), set->regex ? "+=" : "=");
-    add_replaced(b, set->value, dir);
+    add_replaced(b, set->value, p);
     buf_addc(b, '\n');
 }
 
@@ -73,7 +78,7 @@ static bool is_top_option(struct str key)
 }
 
 /* add_section - `NAME { ... }` of all sets of that section, at the first of them. */
-static void add_section(struct buf *b, const struct scenario *scn, size_t first, struct str dir)
+static void add_section(struct buf *b, const struct scenario *scn, size_t first, const struct play *p)
 {
     struct str name = section_of(scn->sets[first].key);
 
@@ -85,12 +90,12 @@ static void add_section(struct buf *b, const struct scenario *scn, size_t first,
         struct str key = scn->sets[i].key;
 
         if (str_is(section_of(key), name))
-            add_set(b, &scn->sets[i], str_slice(key, name.n + 1, key.n), dir);
+            add_set(b, &scn->sets[i], str_slice(key, name.n + 1, key.n), p);
     }
     buf_add(b, STR("}\n"));
 }
 
-static void add_profile(struct arena *a, struct buf *b, const struct scenario *scn, struct str dir)
+static void add_profile(struct arena *a, struct buf *b, const struct scenario *scn, const struct play *p)
 {
     struct str name = scn->profile.n ? scn->profile : STR("scenario");
 
@@ -113,9 +118,9 @@ static void add_profile(struct arena *a, struct buf *b, const struct scenario *s
         if (is_top_option(scn->sets[i].key) || (section.n && is_top_section(section)))
             continue;
         if (section.n)
-            add_section(b, scn, i, dir);
+            add_section(b, scn, i, p);
         else
-            add_set(b, &scn->sets[i], scn->sets[i].key, dir);
+            add_set(b, &scn->sets[i], scn->sets[i].key, p);
     }
     buf_add(b, STR("}\n"));
 }
@@ -126,28 +131,29 @@ static void add_own(struct buf *b, const struct scenario *scn, const char *key, 
         buf_addf(b, "%s = \"" STR_FMT "\"\n", key, STR_ARG(value));
 }
 
-struct str scenario_config(struct arena *a, const struct scenario *scn, struct str dir, struct str listen,
-                           struct str group)
+struct str scenario_config(const struct play *p, struct str listen, struct str group)
 {
+    struct arena *a = p->arena;
+    const struct scenario *scn = p->scenario;
     struct buf b = buf_in(a);
 
     add_own(&b, scn, "listen", listen);
     add_own(&b, scn, "listen_group", group);
     add_own(&b, scn, "hostname", STR("mx.here.test"));
-    add_own(&b, scn, "state_dir", dir);
+    add_own(&b, scn, "state_dir", p->dir);
     if (scn->literal.n) {
-        add_replaced(&b, scn->literal, dir);
+        add_replaced(&b, scn->literal, p);
         return buf_str(&b);
     }
     for (size_t i = 0; i < scn->set_count; i++) {
         struct str section = section_of(scn->sets[i].key);
 
         if (is_top_option(scn->sets[i].key))
-            add_set(&b, &scn->sets[i], scn->sets[i].key, dir);
+            add_set(&b, &scn->sets[i], scn->sets[i].key, p);
         else if (section.n && is_top_section(section))
-            add_section(&b, scn, i, dir);
+            add_section(&b, scn, i, p);
     }
-    add_profile(a, &b, scn, dir);
+    add_profile(a, &b, scn, p);
     return buf_str(&b);
 }
 

@@ -22,6 +22,7 @@ struct inprocess {
     struct seen *seen;             /* of the step being played */
     unsigned session_records;      /* told already */
     unsigned message_records, message_number;
+    struct watcher watcher;
 };
 
 static void note_finding(struct inprocess *in, const struct record *r, const struct facts *facts)
@@ -105,7 +106,7 @@ static bool inprocess_begin(struct play *p, struct str config, struct str *error
     early_begin(p);
     clock_script_wall(p->wall_ms);
     clock_script_load(p->load);
-    in->config = config_from_text(STR("sme-milter.conf"), config, &problems);
+    in->config = config_from_text_changed(STR("sme-milter.conf"), config, p->scenario->changes, &problems);
     for (size_t i = 0; i < problems.count; i++)
         play_note(p, STR_FMT, STR_ARG(problem_text(p->arena, &problems.items[i])));
     if (!in->config) {
@@ -131,6 +132,13 @@ static void say(struct inprocess *in, const struct reply *reply)
     in->seen->closed = reply->code == 421 || reply->code == 521;
 }
 
+static void note_row(void *ctx, const struct journal_message *row)
+{
+    struct inprocess *in = ctx;
+
+    rows_add(in->play->scenario->rows, row);
+}
+
 static void connect_to(struct inprocess *in, const struct step *step)
 {
     struct peer peer = {.name = step->name, .port = step->client_port, .server_port = step->server_port,
@@ -142,6 +150,9 @@ static void connect_to(struct inprocess *in, const struct step *step)
     }
     in->session_records = in->message_records = in->message_number = 0;
     in->session = session_open(in->config, &peer);
+    in->watcher = (struct watcher){.ctx = in, .row = note_row};
+    if (in->play->scenario->rows)
+        in->session->watcher = &in->watcher;
     say(in, session_connect(in->session));
 }
 
@@ -258,6 +269,8 @@ static void inprocess_end(struct play *p)
     struct inprocess *in = p->state;
 
     session_close(&in->session);
+    if (p->scenario->rows && p->scenario->rows->after)
+        p->scenario->rows->after(p, p->scenario->rows, in->config);
     karma_store_stop(10000);
     config_unref(&in->config);
     dns_script_end();

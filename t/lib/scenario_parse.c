@@ -11,7 +11,7 @@
 const char *const step_names[STEPS] = {
     [STEP_CLOCK] = "clock", [STEP_ADVANCE] = "advance", [STEP_KARMA] = "karma", [STEP_RELEASE] = "release",
     [STEP_CAPTURE] = "capture", [STEP_TALKS] = "talks", [STEP_LEAVES] = "leaves", [STEP_BLIND] = "blind",
-    [STEP_CLAMD] = "clamd", [STEP_SPAMD] = "spamd", [STEP_LOAD] = "load", [STEP_CONNECT] = "connect",
+    [STEP_CLAMD] = "clamd", [STEP_SPAMD] = "spamd", [STEP_INNER] = "inner", [STEP_LOAD] = "load", [STEP_CONNECT] = "connect",
     [STEP_HELO] = "helo",   [STEP_EHLO] = "ehlo",       [STEP_TLS] = "tls",   [STEP_AUTH] = "auth",
     [STEP_MAIL] = "mail",   [STEP_RCPT] = "rcpt",       [STEP_DATA] = "data", [STEP_MESSAGE] = "message",
     [STEP_ABORT] = "abort", [STEP_CLOSE] = "close",     [STEP_UNKNOWN] = "unknown",
@@ -524,6 +524,8 @@ static bool read_step(struct reader *r, enum step_kind kind, struct str rest)
         return read_karma(r, step, rest);
     if (kind == STEP_CLAMD || kind == STEP_SPAMD)
         return reader_scanner(r, step, rest);
+    if (kind == STEP_INNER)
+        return reader_inner(r, step, rest);
     if (kind == STEP_TALKS || kind == STEP_LEAVES || kind == STEP_BLIND)
         return reader_early(r, step, &w);
     if (!in_order(r, kind, w.count))

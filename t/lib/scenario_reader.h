@@ -39,6 +39,9 @@ bool reader_early(struct reader *r, struct step *step, const struct words *w);
 /* reader_scanner - `clamd = OK`, `spamd = 7.3/5.0 TEST`, ...: see the README. */
 bool reader_scanner(struct reader *r, struct step *step, struct str rest);
 
+/* reader_inner - `inner = rcpt "550 no"`, ...: see the README. */
+bool reader_inner(struct reader *r, struct step *step, struct str rest);
+
 /* reader_check - one check of the last step. */
 bool reader_check(struct reader *r, enum check_kind kind, struct str rest);
 
