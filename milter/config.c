@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "config.h"
+#include "metrics_place.h"
 #include "stage.h"
 
 #define NAMES_MOST 128
@@ -106,8 +107,10 @@ static const struct option *policy_rows(const struct policy *p)
     return p->options ? p->options : no_rows;
 }
 
-struct layers {
-    const struct conf_entry *body[3]; /* the file's section, the built-in profile's, the file's profile's; NULL: none */
+enum { LAYERS = 5 };
+
+struct layers { /* the file's section, the built-in profile's, the file's profile's, two of changes; NULL: none */
+    const struct conf_entry *body[LAYERS];
 };
 
 static const struct conf_entry *children(const struct conf_entry *section)
@@ -119,11 +122,14 @@ static struct layers policy_layers(const struct config *config, struct str profi
 {
     const struct conf_entry *builtin = next_section(config->builtin, STR("profile"), &profile);
     const struct conf_entry *file = next_section(config->tree, STR("profile"), &profile);
+    const struct conf_entry *changed = next_section(config->changes, STR("profile"), &profile);
     struct str name = str_of(policy);
 
     return (struct layers){{children(next_section(config->tree, name, NULL)),
                             children(next_section(children(builtin), name, NULL)),
-                            children(next_section(children(file), name, NULL))}};
+                            children(next_section(children(file), name, NULL)),
+                            children(next_section(config->changes, name, NULL)),
+                            children(next_section(children(changed), name, NULL))}};
 }
 
 static void common_presets(struct arena *a, const struct policy *p, struct common *common)
@@ -149,7 +155,7 @@ static struct instance build_instance(struct arena *a, const struct policy *p, c
 
     common_presets(a, p, &in.common);
     option_presets(a, policy_rows(p), options);
-    for (size_t i = 0; i < sizeof l->body / sizeof l->body[0]; i++) {
+    for (size_t i = 0; i < LAYERS; i++) {
         apply_rows(a, common_options, &in.common, l->body[i], problems);
         apply_rows(a, policy_rows(p), options, l->body[i], problems);
     }
@@ -228,7 +234,7 @@ static void profile_instances(struct config *config, struct profile *profile, co
         check_needs(profile, p, i, at, problems);
         l = policy_layers(config, profile->name, p->name);
         in = shared[policy_index(p)];
-        if (l.body[1] || l.body[2]) {
+        if (l.body[1] || l.body[2] || l.body[3] || l.body[4]) {
             /* What is wrong in the shared section has been said; of this profile's own only the last layer is new. */
             apply_rows(a, common_options, &(struct common){0}, l.body[2], problems);
             apply_rows(a, policy_rows(p), arena_zalloc(a, p->options_size + 1), l.body[2], problems);
@@ -276,7 +282,7 @@ static void build_profile(struct config *config, struct profile *profile, const 
 {
     const struct conf_entry *builtin = next_section(config->builtin, STR("profile"), &section->title);
     struct problems quiet = {.arena = config->arena};
-    const struct conf_entry *list;
+    const struct conf_entry *list, *changed;
 
     profile->name = section->title;
     profile->at = section->at;
@@ -288,10 +294,14 @@ static void build_profile(struct config *config, struct profile *profile, const 
         apply_rows(config->arena, rows_of("profile"), &profile->options, section->children, problems);
         check_profile_body(config->arena, profile, section, problems);
     }
+    changed = next_section(config->changes, STR("profile"), &profile->name);
+    apply_rows(config->arena, rows_of("profile"), &profile->options, children(changed), &quiet);
     list = policies_entry(section);
     if (!list && !policies_entry(builtin))
         problem_error(problems, section->at, "profile \"" STR_FMT "\" has no policies = {...}", STR_ARG(profile->name));
-    profile_instances(config, profile, list && !list->append ? list : NULL, shared, problems);
+    if (policies_entry(changed) || (list && list->append))
+        list = NULL;
+    profile_instances(config, profile, list, shared, problems);
 }
 
 static bool is_for_strangers(const struct profile *p)
@@ -360,6 +370,43 @@ static void check_top(struct config *config, struct problems *problems)
     }
 }
 
+/* check_policy - a section of changes: what is wrong in it is said once, wherever it is applied. */
+static void check_policy(struct arena *a, const struct policy *p, const struct conf_entry *body,
+                         struct problems *problems)
+{
+    check_names(a, policy_rows(p), common_options, body, problems);
+    apply_rows(a, common_options, &(struct common){0}, body, problems);
+    apply_rows(a, policy_rows(p), arena_zalloc(a, p->options_size + 1), body, problems);
+}
+
+/* check_changes - config_change_add() makes nothing but sections of policies and of profiles. */
+static void check_changes(struct config *config, struct problems *problems)
+{
+    struct arena *a = config->arena;
+
+    for (const struct conf_entry *e = config->changes; e; e = e->next) {
+        const struct policy *p = policy_by_name(e->name);
+        const struct profile *profile = NULL;
+
+        if (p) {
+            check_policy(a, p, e->children, problems);
+            continue;
+        }
+        for (size_t i = 0; i < config->profile_count; i++)
+            if (str_is(config->profiles[i].name, e->title))
+                profile = &config->profiles[i];
+        if (!profile) {
+            problem_error(problems, e->at, "there is no profile \"" STR_FMT "\"", STR_ARG(e->title));
+            continue;
+        }
+        check_profile_body(a, profile, e, problems);
+        apply_rows(a, rows_of("profile"), &(struct profile_options){0}, e->children, problems);
+        for (const struct conf_entry *in = e->children; in; in = in->next)
+            if (in->kind == CONF_SECTION && (p = policy_by_name(in->name)))
+                check_policy(a, p, in->children, problems);
+    }
+}
+
 static void apply_section(struct config *config, const char *name, void *values, struct problems *problems)
 {
     const struct conf_entry *body = *name ? children(next_section(config->tree, str_of(name), NULL)) : config->tree;
@@ -402,6 +449,14 @@ static void check_dns(struct config *config, struct problems *problems)
                           "servers: \"" STR_FMT "\" is not an address, or address:port", STR_ARG(config->dns.servers.items[i]));
 }
 
+static void check_metrics(struct config *config, struct problems *problems)
+{
+    if (!metrics_place_valid(config->metrics.listen))
+        problem_error(problems, config_origin(config, NULL, "metrics", rows_of("metrics")),
+                      "listen = \"" STR_FMT "\": needs unix:/PATH or inet:PORT@HOST, HOST an address of loopback",
+                      STR_ARG(config->metrics.listen));
+}
+
 /* load_shared - what the instances of one policy share. */
 static void load_shared(struct config *config, struct problems *problems)
 {
@@ -416,7 +471,8 @@ static void load_shared(struct config *config, struct problems *problems)
     }
 }
 
-static struct config *build(struct arena *a, struct str path, struct conf_entry *tree, struct problems *problems)
+static struct config *build(struct arena *a, struct str path, struct conf_entry *tree, struct conf_entry *changes,
+                            struct problems *problems)
 {
     struct config *config = arena_zalloc(a, sizeof *config);
     struct problems bug = {.arena = a};
@@ -425,15 +481,20 @@ static struct config *build(struct arena *a, struct str path, struct conf_entry 
     config->references = 1;
     config->path = str_dup(a, path);
     config->tree = tree;
+    config->changes = changes;
     config->builtin = conf_parse_text(a, STR("built-in"), str_of(config_builtin), &bug);
     check_top(config, problems);
     apply_section(config, "", &config->global, problems);
     apply_section(config, "log", &config->log, problems);
     apply_section(config, "limits", &config->limits, problems);
     apply_section(config, "dns", &config->dns, problems);
+    apply_section(config, "journal", &config->journal, problems);
+    apply_section(config, "metrics", &config->metrics, problems);
     finish_globals(config, problems);
     check_dns(config, problems);
+    check_metrics(config, problems);
     build_profiles(config, problems);
+    check_changes(config, problems);
     load_shared(config, problems);
     problems_sort(problems);
     if (problems->errors) {
@@ -452,7 +513,7 @@ static struct config *build(struct arena *a, struct str path, struct conf_entry 
     return config;
 }
 
-struct config *config_load(struct str path, struct problems *problems)
+struct config *config_load_changed(struct str path, struct conf_entry *changes, struct problems *problems)
 {
     struct arena *a = arena_new(65536);
     struct conf_entry *tree = NULL;
@@ -461,14 +522,25 @@ struct config *config_load(struct str path, struct problems *problems)
         path = STR(CONFIG_DEFAULT_PATH);
     if (path.n)
         tree = conf_parse_file(a, path, problems);
-    return build(a, path, tree, problems);
+    return build(a, path, tree, changes, problems);
+}
+
+struct config *config_load(struct str path, struct problems *problems)
+{
+    return config_load_changed(path, NULL, problems);
+}
+
+struct config *config_from_text_changed(struct str name, struct str text, struct conf_entry *changes,
+                                        struct problems *problems)
+{
+    struct arena *a = arena_new(65536);
+
+    return build(a, name, conf_parse_text(a, name, text, problems), changes, problems);
 }
 
 struct config *config_from_text(struct str name, struct str text, struct problems *problems)
 {
-    struct arena *a = arena_new(65536);
-
-    return build(a, name, conf_parse_text(a, name, text, problems), problems);
+    return config_from_text_changed(name, text, NULL, problems);
 }
 
 struct config *config_ref(struct config *config)
@@ -487,28 +559,6 @@ void config_unref(struct config **config)
 
         arena_free(&a);
     }
-}
-
-static bool is_ascii(struct str s)
-{
-    for (size_t i = 0; i < s.n; i++)
-        if ((unsigned char)s.p[i] >= 0x80)
-            return false;
-    return true;
-}
-
-bool config_is_local_domain(const struct config *config, struct str domain)
-{
-    struct arena *a;
-    struct str ascii;
-    bool found = pattern_find(&config->global.local_domains, domain) != NULL;
-
-    if (found || is_ascii(domain))
-        return found;
-    a = arena_new(512); /* whatever the letters, it is the name that the DNS has */
-    found = domain_to_ascii(a, domain, &ascii) && pattern_find(&config->global.local_domains, ascii);
-    arena_free(&a);
-    return found;
 }
 
 /* last_place - where a body last writes the option, inline or as NAME_file. */
@@ -546,48 +596,4 @@ struct place config_origin(const struct config *config, const struct profile *pr
         last_place(*section ? children(next_section(config->tree, str_of(section), NULL)) : config->tree, option, &at);
     }
     return at;
-}
-
-/* zones_of - the DNS lists among one policy's options. */
-static void zones_of(struct arena *a, const struct instance *in, const struct zone ***list, size_t *count)
-{
-    for (const struct option *o = policy_rows(in->policy); o->name; o++) {
-        const struct zone_list *zones = (const void *)((const char *)in->options + o->offset);
-
-        if (o->type != OPTION_CLIENT_ZONES && o->type != OPTION_NAME_ZONES)
-            continue;
-        for (size_t i = 0; i < zones->count; i++) {
-            *list = arena_grow(a, *list, *count, sizeof **list);
-            (*list)[(*count)++] = &zones->items[i];
-        }
-    }
-}
-
-size_t config_zones(struct arena *a, const struct config *config, const struct zone ***list)
-{
-    const struct zone **all = NULL;
-    size_t count = 0, kept = 0;
-
-    for (size_t k = 0; k < config->profile_count; k++)
-        for (size_t i = 0; i < config->profiles[k].count; i++)
-            zones_of(a, &config->profiles[k].instances[i], &all, &count);
-    for (size_t i = 0; i < count; i++) {
-        size_t k = 0;
-
-        while (k < kept && !(str_is(all[k]->name, all[i]->name) && str_is(all[k]->test, all[i]->test)))
-            k++;
-        if (k == kept)
-            all[kept++] = all[i];
-    }
-    *list = all;
-    return kept;
-}
-
-bool config_uses(const struct config *config, const char *policy)
-{
-    for (size_t k = 0; k < config->profile_count; k++)
-        for (size_t i = 0; i < config->profiles[k].count; i++)
-            if (str_is(str_of(config->profiles[k].instances[i].policy->name), str_of(policy)))
-                return true;
-    return false;
 }

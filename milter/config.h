@@ -42,6 +42,17 @@ struct dns_options {
     long cache_entries;
 };
 
+struct metrics_options {
+    struct str listen;
+};
+
+struct journal_options {
+    bool enabled;
+    int64_t keep;
+    uint64_t max_size;
+    bool subject;
+};
+
 struct config {
     struct arena *arena;
     int references; /* atomic */
@@ -50,6 +61,8 @@ struct config {
     struct log_options log;
     struct limit_options limits;
     struct dns_options dns;
+    struct journal_options journal;
+    struct metrics_options metrics;
     struct profile *profiles;
     size_t profile_count;
     struct profile *fallback; /* where no profile's conditions hold: built-in, never a trusted one */
@@ -58,6 +71,7 @@ struct config {
     bool wants_body, edits;   /* some policy of some profile does */
     struct conf_entry *tree;    /* as written, for `config show` */
     struct conf_entry *builtin; /* config_builtin, parsed */
+    struct conf_entry *changes; /* over all that is written: see config_change_add(); NULL in the daemon */
 };
 
 /* One section's option table, for everything that is generated (describe.c). */
@@ -76,6 +90,22 @@ struct config *config_load(struct str path, struct problems *problems);
 struct config *config_from_text(struct str name, struct str text, struct problems *problems);
 struct config *config_ref(struct config *config);
 void config_unref(struct config **config);
+
+/* Changes: what a configuration would be with other values, without touching its file. config_change_add - one more,
+ * as "POLICY.OPTION=VALUE" (in every profile), "profile:NAME.OPTION=VALUE" or "profile:NAME.POLICY.OPTION=VALUE"; +=
+ * adds to a list. What is wrong with the words themselves is an error; the rest is said when they are loaded. They must
+ * live in `a` as long as the configuration. */
+struct config_change {
+    struct str written;          /* the whole */
+    struct str profile;          /* empty: all */
+    const struct policy *policy; /* NULL: an option of the profile itself */
+    struct str option;
+};
+bool config_change_add(struct arena *a, struct conf_entry **changes, struct str text, struct config_change *change,
+                       struct problems *problems);
+struct config *config_load_changed(struct str path, struct conf_entry *changes, struct problems *problems);
+struct config *config_from_text_changed(struct str name, struct str text, struct conf_entry *changes,
+                                        struct problems *problems);
 
 bool config_is_local_domain(const struct config *config, struct str domain); /* lower-case domain */
 

@@ -17,7 +17,9 @@
 #include "base/log.h"
 #include "control.h"
 #include "db/dmarc_store.h"
+#include "db/journal.h"
 #include "db/karma_store.h"
+#include "metrics_text.h"
 
 #define PATIENCE_MS 1000
 #define LOOK_MS 3000  /* between looks at the name of the socket */
@@ -51,22 +53,38 @@ static json_t *store_status(const struct database_status *s)
     return o;
 }
 
+/* one_line - the value, which is freed, as JSON. */
+static struct str one_line(struct arena *a, json_t *value)
+{
+    char *dump = json_dumps(value, JSON_COMPACT | JSON_ENSURE_ASCII | JSON_ENCODE_ANY);
+    struct str text = str_dup(a, str_of(dump ? dump : "error: out of memory"));
+
+    free(dump);
+    json_decref(value);
+    return text;
+}
+
 static struct str answer_stats(struct arena *a)
 {
     struct database_status status;
     json_t *o = json_pack("{s:i, s:s}", "pid", (int)getpid(), "since", clock_rfc3339(a, control.began_ms).p);
-    struct str text;
-    char *dump;
 
+    json_object_update_new(o, metrics_json(a));
     if (karma_store_status(&status))
         json_object_set_new(o, "karma", store_status(&status));
     if (dmarc_store_status(&status))
         json_object_set_new(o, "dmarc", store_status(&status));
-    dump = json_dumps(o, JSON_COMPACT | JSON_ENSURE_ASCII);
-    text = str_dup(a, str_of(dump ? dump : "error: out of memory"));
-    free(dump);
-    json_decref(o);
-    return text;
+    if (journal_status(&status))
+        json_object_set_new(o, "journal", store_status(&status));
+    return one_line(a, o);
+}
+
+/* answer_metrics - the whole text as one JSON string: an answer is one line. */
+static struct str answer_metrics(struct arena *a)
+{
+    struct str text = metrics_openmetrics(a);
+
+    return one_line(a, json_stringn(text.p, text.n));
 }
 
 struct str control_answer(struct arena *a, struct str line)
@@ -77,6 +95,8 @@ struct str control_answer(struct arena *a, struct str line)
     }
     if (str_is(line, STR("stats")))
         return answer_stats(a);
+    if (str_is(line, STR("metrics")))
+        return answer_metrics(a);
     return STR("error: not understood");
 }
 

@@ -46,6 +46,22 @@ static const struct option dns_rows[] = {
     OPTION_END,
 };
 
+static const struct option journal_rows[] = {
+    OPT_BOOL(struct journal_options, enabled, "yes",
+             "remember every message with all that was found, for why, shadow and summary"),
+    OPT_DURATION(struct journal_options, keep, "30d", 60000, 1e12, "how long a message stays in the journal"),
+    OPT_SIZE(struct journal_options, max_size, "1G", 1000000, 1e13,
+             "bytes of the journal's file and its log; the oldest messages go first"),
+    OPT_BOOL(struct journal_options, subject, "no", "keep the Subject too; nothing else of what was written ever is"),
+    OPTION_END,
+};
+
+static const struct option metrics_rows[] = {
+    OPT_STRING(struct metrics_options, listen, "",
+               "where OpenMetrics are told (HTTP, /metrics): unix:/PATH, inet:PORT@127.0.0.1; empty: nowhere"),
+    OPTION_END,
+};
+
 static const struct option profile_rows[] = {
     OPT_NUMBERS(struct profile_options, port, "", 1, 65535, "server ports, as {daemon_port} tells; empty: any"),
     OPT_STRINGS(struct profile_options, daemon_name, "",
@@ -66,6 +82,8 @@ const struct section config_sections[] = {
     {"log", "what is logged, and where", log_rows},
     {"limits", "what one client may make us hold", limit_rows},
     {"dns", "who is asked about names", dns_rows},
+    {"journal", "what is remembered of every message, in STATE_DIR/journal.sqlite", journal_rows},
+    {"metrics", "what a collector on this machine may ask for", metrics_rows},
     {"profile", "which policies apply to which connections; the first whose conditions hold is used", profile_rows},
     {NULL, NULL, NULL},
 };

@@ -2,9 +2,12 @@
 #include "callbacks.h"
 #include "control.h"
 #include "db/dmarc_store.h"
+#include "db/journal.h"
 #include "db/karma_store.h"
 #include "dns/dns.h"
 #include "dns/health.h"
+#include "metrics_listen.h"
+#include "metrics_text.h"
 #include "services.h"
 #include "worker.h"
 
@@ -54,6 +57,12 @@ static void remember(const struct config *config)
         karma_store_start(config->global.state_dir, STORE_WAIT_MS);
     if (!dmarc_store_running() && config_uses(config, "dmarc"))
         dmarc_store_start(config->global.state_dir, STORE_WAIT_MS);
+    if (config->journal.enabled) {
+        struct journal_settings settings = {config->journal.keep, config->journal.max_size};
+
+        journal_start(config->global.state_dir, &settings, STORE_WAIT_MS);
+        journal_configure(&settings);
+    }
 }
 
 void services_start(const struct config *config)
@@ -62,6 +71,8 @@ void services_start(const struct config *config)
     health_watch_start(zones_in_force, config->global.state_dir);
     remember(config);
     worker_configure(config);
+    metrics_process_began();
+    metrics_listen(config->metrics.listen, config->global.listen_group);
     control_start(config->global.state_dir);
 }
 
@@ -71,12 +82,15 @@ void services_reload(const struct config *config)
     health_watch_again();
     remember(config);
     worker_configure(config);
+    metrics_listen(config->metrics.listen, config->global.listen_group);
 }
 
 void services_stop(void)
 {
-    control_stop(); /* first: it asks the stores */
+    control_stop(); /* these two first: they ask the stores */
+    metrics_listen_stop();
     worker_stop();
     karma_store_stop(STORE_WAIT_MS);
     dmarc_store_stop(STORE_WAIT_MS);
+    journal_stop(STORE_WAIT_MS);
 }

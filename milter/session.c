@@ -15,6 +15,7 @@
 #include <sys/random.h>
 
 #include "config.h"
+#include "metrics.h"
 #include "report.h"
 #include "stage.h"
 #include "verdict.h"
@@ -71,6 +72,7 @@ struct session *session_open(struct config *config, const struct peer *peer)
     s->is_local = cidr_find(&config->global.local_networks, peer->ip) != NULL;
     s->began_ms = clock_ms();
     s->profile = profile_choose(config, s);
+    metrics_session_begun();
     return s;
 }
 
@@ -125,6 +127,7 @@ void session_close(struct session **sp)
 
         report_connection(s, &v);
     }
+    metrics_session_ended(s);
     config = s->config;
     arena_free(&s->message_arena);
     arena_free(&s->arena);

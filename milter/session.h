@@ -18,9 +18,13 @@
 #include "dns/dns.h"
 #include "facts.h"
 
+#define SESSION_STAGES 9 /* enum stage of policy.h, which includes this file */
+
 struct config;
+struct journal_message;
 struct profile;
 struct message;
+struct past;
 struct record;
 struct reply;
 
@@ -36,13 +40,15 @@ struct peer {
 
 struct records { /* findings, in order */
     struct record *first, *last;
-    unsigned count;
+    unsigned count; /* without those that only keep what a policy noted: */
+    unsigned notes;
 };
 
 /* Who wants to see each finding as it is made (`sme-milterctl test`, scenario tests): after message_end() they are gone. */
 struct watcher {
     void (*found)(void *ctx, const struct record *record, const struct facts *facts);
     void *ctx;
+    void (*row)(void *ctx, const struct journal_message *row); /* as the journal would keep it; may be NULL, as found */
 };
 
 /* What stays of a connection's findings when its messages are forgotten. */
@@ -70,6 +76,7 @@ struct session {
     struct conduct conduct;   /* what else the policy karma learns of the connection */
     struct records records;   /* of stages before MAIL and between messages */
     struct facts facts;       /* of the same */
+    uint64_t ran[SESSION_STAGES]; /* bit (1 << policy_index) of every policy that was run at a stage, of the same */
     struct message *message;  /* the open one, or NULL */
     struct arena *message_arena; /* kept between messages, reset for each */
     void **policy_states;     /* see session_state() in policy.h; NULL until needed */
@@ -82,6 +89,7 @@ struct session {
     int told_at;              /* enum stage */
     int64_t began_ms;         /* clock_ms() */
     const struct watcher *watcher; /* NULL in the daemon */
+    struct past *past;        /* it is one of the journal, judged again: see past.h; NULL in the daemon */
 };
 
 /* Called by callbacks.c and by the drivers of tests and `sme-milterctl test`, in the order of SMTP. Each returns the reply to

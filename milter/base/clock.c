@@ -22,17 +22,27 @@ static struct {
     double load;
 } cached_load = {.lock = PTHREAD_MUTEX_INITIALIZER};
 
-static int64_t system_ms(clockid_t id)
+static int64_t system_micros(clockid_t id)
 {
     struct timespec ts;
 
     clock_gettime(id, &ts);
-    return (int64_t)ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
+    return (int64_t)ts.tv_sec * 1000000 + ts.tv_nsec / 1000;
+}
+
+static int64_t system_ms(clockid_t id)
+{
+    return system_micros(id) / 1000;
 }
 
 int64_t clock_ms(void)
 {
     return script.time ? script.mono_ms : system_ms(CLOCK_MONOTONIC);
+}
+
+int64_t clock_micros(void)
+{
+    return script.time ? script.mono_ms * 1000 : system_micros(CLOCK_MONOTONIC);
 }
 
 int64_t clock_wall_ms(void)

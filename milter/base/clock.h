@@ -9,6 +9,7 @@
 #include "str.h"
 
 int64_t clock_ms(void);      /* milliseconds that only ever grow: for durations and deadlines */
+int64_t clock_micros(void);  /* the same clock in microseconds: for what is only measured */
 int64_t clock_wall_ms(void); /* milliseconds since 1970-01-01 UTC: for dates */
 
 /* clock_load - the 1-minute load average, asked of the system at most every ten seconds for the whole process;

@@ -12,8 +12,17 @@ static const struct ctl_command *const commands[] = {
     &ctl_karma_list,    &ctl_karma_show,    &ctl_karma_capture,   &ctl_karma_release,    &ctl_karma_prune,
     &ctl_karma_export,  &ctl_karma_import,  &ctl_stats,           &ctl_dnsbl_audit,      &ctl_dkim_new,
     &ctl_dkim_check,    &ctl_dkim_show,     &ctl_dmarc_report,    &ctl_postfix_snippet,  &ctl_postfix_doctor,
+    &ctl_top, &ctl_completion,    &ctl_complete,
+    &ctl_import_sme,
+    &ctl_summary, &ctl_shadow, &ctl_shadow_promote, &ctl_whatif, &ctl_why,
 };
 #define COMMANDS (sizeof commands / sizeof commands[0])
+
+const struct ctl_command *const *ctl_commands(size_t *count)
+{
+    *count = COMMANDS;
+    return commands;
+}
 
 int ctl_usage(const struct ctl_command *command, const char *format, ...)
 {
@@ -140,6 +149,12 @@ static bool global_option(struct ctl *ctl, const struct ctl_command *command, in
     return true;
 }
 
+/* is_raw - all that follows is somebody else's command line. */
+static bool is_raw(const struct ctl_command *command)
+{
+    return command == &ctl_complete;
+}
+
 static int run(struct ctl *ctl)
 {
     const struct ctl_command *command = NULL;
@@ -161,9 +176,13 @@ static int run(struct ctl *ctl)
         print_help(NULL);
         return CTL_FINE;
     }
-    for (size_t k = 0; k < COMMANDS && words == 0; k++) {
-        words = match(commands[k], ctl->argc - i, ctl->argv + i);
-        command = words ? commands[k] : NULL;
+    for (size_t k = 0; k < COMMANDS; k++) {
+        int n = match(commands[k], ctl->argc - i, ctl->argv + i);
+
+        if (n > words) { /* "shadow promote" is not "shadow" */
+            words = n;
+            command = commands[k];
+        }
     }
     if (!command && (i + 1 == ctl->argc || ctl->argv[i + 1][0] == '-')) {
         help = help || (i + 1 < ctl->argc && (str_is(str_of(ctl->argv[i + 1]), STR("--help"))
@@ -180,7 +199,7 @@ static int run(struct ctl *ctl)
     for (int from = i; from < ctl->argc; from++) {
         int at = from;
 
-        if (global_option(ctl, command, &at, &help))
+        if (!is_raw(command) && global_option(ctl, command, &at, &help))
             from = at;
         else
             ctl->argv[kept++] = ctl->argv[from];

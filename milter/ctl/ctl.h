@@ -33,7 +33,11 @@ struct ctl_command {
 extern const struct ctl_command ctl_config_check, ctl_config_show, ctl_config_defaults, ctl_policies, ctl_test,
     ctl_dnsbl_audit, ctl_postfix_snippet, ctl_postfix_doctor, ctl_karma_list, ctl_karma_show, ctl_karma_capture,
     ctl_karma_release, ctl_karma_prune, ctl_karma_export, ctl_karma_import, ctl_stats,
-    ctl_dkim_new, ctl_dkim_show, ctl_dkim_check, ctl_dmarc_report;
+    ctl_import_sme, ctl_dkim_new, ctl_dkim_show, ctl_dkim_check, ctl_dmarc_report, ctl_complete, ctl_completion, ctl_top,
+    ctl_summary, ctl_shadow, ctl_shadow_promote, ctl_whatif, ctl_why;
+
+/* ctl_commands - all there are. */
+const struct ctl_command *const *ctl_commands(size_t *count);
 
 /* ctl_usage - complain on standard error in one line, point to --help, return EX_USAGE. */
 int ctl_usage(const struct ctl_command *command, const char *format, ...) __attribute__((format(printf, 2, 3)));
