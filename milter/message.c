@@ -22,7 +22,8 @@ static void message_over(struct message *m)
 {
     m->over = true;
     m->session->conduct.whitelisted_message |= m->is_whitelisted;
-    report_message(m);
+    if (!m->session->past)
+        report_message(m);
 }
 
 void message_abort(struct session *s)
@@ -56,9 +57,10 @@ static struct message *message_begin(struct session *s)
     m->session = s;
     m->edits = arena_zalloc(m->arena, sizeof *m->edits);
     m->began_ms = clock_ms();
+    m->karma_before = s->karma;
     m->dns.left = QUESTIONS_MOST;
     m->ref = arena_printf(m->arena, STR_FMT "%u", STR_ARG(s->ref), ++s->messages);
-    if (s->config->wants_body)
+    if (s->config->wants_body && !s->past)
         m->spool = spool_new(m->arena, s->config->limits.memory, str_c(m->arena, s->config->global.state_dir));
     s->message = m;
     return m;
@@ -142,7 +144,7 @@ const struct reply *message_rcpt(struct session *s, const struct str *args, size
     else
         m->rcpt = rcpt;
     m->rcpt_last = rcpt;
-    m->rcpt_count++;
+    rcpt->number = m->rcpt_count++;
     now = stage_run(s, AT_RCPT, rcpt, STR_NONE);
     by = stage_deferred(s, AT_RCPT);
     if (!by || is_role(s->config, &rcpt->address))
@@ -268,7 +270,7 @@ const struct reply *message_end(struct session *s, struct str queue_id, const st
         stage_clear_deferred(s, false);
         by = only_roles(m) ? NULL : stage_deferred(s, AT_MESSAGE);
         by = by ? by : now;
-        if (!by)
+        if (!by && !s->past)
             finish(m);
         if (by)
             reply = verdict_refuse(m, AT_MESSAGE, by);

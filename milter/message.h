@@ -23,6 +23,7 @@ struct recipient {
     struct address address;
     const struct record *refused_by; /* NULL: accepted */
     const struct reply *refusal;     /* what its client heard then */
+    unsigned number;                 /* from 0 */
 };
 
 enum verdict_kind { VERDICT_ACCEPT, VERDICT_REJECT, VERDICT_TEMPFAIL, VERDICT_DISCARD, VERDICT_QUARANTINE };
@@ -53,6 +54,8 @@ struct message {
     bool is_whitelisted;         /* for this message only */
     struct records records;
     struct facts facts;
+    uint64_t ran[SESSION_STAGES]; /* as the session's, of the message's stages */
+    long karma_before;           /* of the connection, when the message began */
     void **policy_states;        /* see message_state() in policy.h */
     struct auth_results *auth;   /* see auth/results.h; NULL until needed */
     struct mime *mime;           /* see mail/mime.h; NULL until needed */

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "config.h"
+#include "metrics.h"
 #include "report.h"
 #include "stage.h"
 #include "verdict.h"
@@ -25,8 +26,7 @@ static struct str number(struct arena *a, long long n)
     return arena_printf(a, "%lld", n);
 }
 
-/* path - an address as SMTP writes it; a malformed one as it came. */
-static struct str path(struct arena *a, const struct address *address)
+struct str report_path(struct arena *a, const struct address *address)
 {
     if (address->well_formed || address->raw.n == 0)
         return arena_printf(a, "<" STR_FMT ">", STR_ARG(address->text));
@@ -41,7 +41,7 @@ static struct str rcpt_list(struct arena *a, const struct message *m)
     for (const struct recipient *r = m->rcpt; r && n < LISTED_MOST; r = r->next, n++) {
         if (n)
             buf_addc(&b, ',');
-        buf_add(&b, path(a, &r->address));
+        buf_add(&b, report_path(a, &r->address));
     }
     if (m->rcpt_count > n)
         buf_addf(&b, ",+%u", m->rcpt_count - n);
@@ -72,20 +72,19 @@ static struct str findings_list(struct arena *a, const struct session *s, const 
     return buf_str(&b);
 }
 
-static const char *at_name(int at)
+const char *report_at(int at)
 {
     return at == AT_ABORT ? "abort" : stage_names[at];
 }
 
-static const char *by_name(const struct verdict *v)
+const char *report_by(const struct verdict *v)
 {
     if (v->by)
         return v->by->instance->policy->name;
     return v->reply ? "limits" : "";
 }
 
-/* size_of - bytes seen, or declared where the body is not sent to us because no policy wants it. */
-static long long size_of(const struct message *m)
+long long report_size(const struct message *m)
 {
     uint64_t seen = m->headers.bytes + m->body_bytes;
 
@@ -102,13 +101,13 @@ static void collect(struct arena *a, const struct session *s, const struct messa
     field[NAME] = s->peer.name;
     field[HELO] = s->helo;
     field[AUTH] = s->auth;
-    field[FROM] = m ? path(a, &m->sender) : STR_NONE;
+    field[FROM] = m ? report_path(a, &m->sender) : STR_NONE;
     field[RCPT] = m ? rcpt_list(a, m) : STR_NONE;
     field[NRCPT] = number(a, m ? m->rcpt_count : 0);
-    field[SIZE] = number(a, m ? size_of(m) : 0);
+    field[SIZE] = number(a, m ? report_size(m) : 0);
     field[VERDICT] = str_of(verdict_names[v->kind]);
-    field[BY] = str_of(by_name(v));
-    field[AT] = str_of(at_name(v->at));
+    field[BY] = str_of(report_by(v));
+    field[AT] = str_of(report_at(v->at));
     field[REPLY] = v->reply ? reply_line(a, v->reply) : STR_NONE;
     field[KARMA] = number(a, s->karma);
     field[MS] = number(a, clock_ms() - (m ? m->began_ms : s->began_ms));
@@ -156,53 +155,18 @@ static struct str json(struct arena *a, const struct str field[FIELDS])
     return line;
 }
 
-/* logterse: the tab-separated line that SME's statistics read, without the original's defects: every field is escaped, the
- * refused recipient is listed, and "queued" is said only of what was. The numbers are qpsmtpd's: 901 refused for good,
- * 902 for now, 903 and 904 the same with hanging up. */
-static struct str logterse(struct arena *a, const struct str field[FIELDS], const struct message *m,
-                           const struct verdict *v)
-{
-    const struct header *id = m ? header_find(&m->headers, STR("Message-ID"), 0) : NULL;
-    struct str text = id ? header_unfold(a, id->value) : STR_NONE;
-    struct str column[9] = {field[CLIENT], field[NAME], field[HELO], field[FROM], field[RCPT]};
-    struct buf b = buf_in(a);
-
-    if (v->reply) {
-        int code = v->reply->code;
-
-        column[5] = field[BY];
-        column[6] = number(a, code == 521 ? 903 : code == 421 ? 904 : code >= 500 ? 901 : 902);
-        text = v->reply->text;
-        if (v->by && v->by->judged == JUDGED_LATER) { /* the original's name for what was deferred */
-            column[5] = STR("naughty");
-            text = arena_printf(a, "(" STR_FMT ") " STR_FMT, STR_ARG(field[BY]), STR_ARG(text));
-        }
-        column[8] = STR("msg denied before queued");
-    } else {
-        column[5] = m && v->at == AT_MESSAGE ? STR("queued") : STR("none");
-        column[8] = STR_NONE;
-    }
-    column[7] = text;
-    buf_add(&b, STR("` "));
-    for (unsigned i = 0; i < 9; i++) {
-        if (i)
-            buf_addc(&b, '\t');
-        buf_add_escaped(&b, column[i], "`");
-    }
-    return buf_str(&b);
-}
-
 struct str report_line(struct arena *a, const struct session *s, const struct message *m, const struct verdict *v,
                        int format)
 {
     struct str field[FIELDS];
 
-    collect(a, s, m, v, field);
+    if (format != FORMAT_LOGTERSE)
+        collect(a, s, m, v, field);
     switch ((enum log_format)format) {
     case FORMAT_JSON:
         return json(a, field);
     case FORMAT_LOGTERSE:
-        return logterse(a, field, m, v);
+        return report_logterse(a, s, m, v);
     case FORMAT_KEYVALUE:
         break;
     }
@@ -211,15 +175,22 @@ struct str report_line(struct arena *a, const struct session *s, const struct me
 
 static void write_line(struct arena *a, const struct session *s, const struct message *m, const struct verdict *v)
 {
-    log_record(report_line(a, s, m, v, s->config->log.format));
+    struct str rest = report_line(a, s, m, v, s->config->log.format), line;
+
+    while (str_split(&rest, '\n', &line))
+        log_record(line);
 }
 
 void report_message(const struct message *m)
 {
+    metrics_message(m);
     write_line(m->arena, m->session, m, &m->verdict);
+    report_journal(m->arena, m->session, m, &m->verdict);
 }
 
 void report_connection(const struct session *s, const struct verdict *v)
 {
+    metrics_connection(v);
     write_line(s->arena, s, NULL, v);
+    report_journal(s->arena, s, NULL, v);
 }

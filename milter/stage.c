@@ -1,8 +1,12 @@
 /* stage.c - the runner: see the picture and the rules in stage.h. */
 #include "config.h"
+#include "metrics.h"
+#include "past.h"
 #include "stage.h"
 
 #define RECORDS_MOST 4096 /* per message and per connection: what one stranger may make us keep */
+#define NOTES_MOST 512     /* the same, of records without a finding: further ones are not kept */
+#define LONG_MICROS 10000  /* who took longer is kept although it found nothing */
 
 /* before_mail - findings of these stages belong to the connection, all others to the message. */
 static bool of_session(enum stage stage)
@@ -31,7 +35,8 @@ static bool is_run(const struct session *s, const struct instance *in)
 static enum judged judge(const struct session *s, const struct record *r)
 {
     enum result result = r->finding.result;
-    bool refuses = result == BAD || (result == UNSURE && s->profile->options.unsure == UNSURE_TEMPFAIL);
+    bool refuses = result == BAD || (result == UNSURE && (r->finding.temporary ||
+                                                          s->profile->options.unsure == UNSURE_TEMPFAIL));
 
     if (!refuses)
         return JUDGED_NONE;
@@ -57,66 +62,71 @@ static void note_reason(struct session *s, const char *policy)
                                       s->conduct.reasons.n ? "," : "", policy);
 }
 
-/* weigh_on - rule 2. */
-static void weigh_on(struct session *s, const struct instance *in, const struct finding *f, bool of_connection)
+/* weigh_on - rule 2; what it weighs. */
+static long weigh_on(struct session *s, const struct instance *in, const struct finding *f, bool of_connection)
 {
     long weight = f->result == BAD ? in->common.karma : f->result == UNSURE ? 0 : f->karma;
 
     if (f->again)
-        return;
+        return 0;
     s->karma += weight;
     s->conduct.bad += of_connection && f->result == BAD;
     if (weight < 0)
         note_reason(s, in->policy->name);
+    return weight;
 }
 
-static struct record *keep(struct session *s, const struct context *c, struct records *list, enum stage stage,
-                           struct finding f, size_t facts_from)
+static void append(struct records *list, const struct record *made, struct arena *a)
 {
-    struct record *r = arena_zalloc(c->arena, sizeof *r);
-    bool spared = is_immune(s, c->instance->common.skip); /* rule 1, of one that verifies */
+    struct record *r = arena_zalloc(a, sizeof *r);
 
-    r->instance = c->instance;
-    r->stage = stage;
-    r->finding = f;
-    r->rcpt = c->rcpt;
-    r->facts_from = facts_from;
-    r->facts_count = c->facts->count - facts_from;
-    r->judged = spared ? JUDGED_CLEARED : judge(s, r);
+    *r = *made;
     if (list->last)
         list->last->next = r;
     else
         list->first = r;
     list->last = r;
+}
+
+static struct record *keep(struct session *s, const struct context *c, struct records *list, struct record *made)
+{
+    bool spared = is_immune(s, c->instance->common.skip); /* rule 1, of one that verifies */
+
+    made->judged = spared ? JUDGED_CLEARED : judge(s, made);
+    append(list, made, c->arena);
     list->count++;
     if (!spared)
-        weigh_on(s, c->instance, &f, list == &s->records);
-    return r;
+        list->last->karma = weigh_on(s, c->instance, &made->finding, list == &s->records);
+    return list->last;
 }
 
-/* show_facts - of a policy that noted something, but found nothing: only who watches sees it. */
-static void show_facts(const struct session *s, const struct context *c, enum stage stage, size_t facts_from)
+/* note - of a policy that found nothing, but noted something or took long: for the journal, and for who watches. */
+static void note(const struct session *s, const struct context *c, struct records *list, const struct record *made)
 {
-    struct record r = {
-        .instance = c->instance, .stage = stage, .rcpt = c->rcpt, .facts_from = facts_from,
-        .facts_count = c->facts->count - facts_from,
-    };
-
-    if (s->watcher && r.facts_count)
-        s->watcher->found(s->watcher->ctx, &r, c->facts);
+    if (made->facts_count == 0 && made->micros < LONG_MICROS)
+        return;
+    if (list->notes < NOTES_MOST) {
+        append(list, made, c->arena);
+        list->notes++;
+    }
+    if (s->watcher && s->watcher->found && made->facts_count)
+        s->watcher->found(s->watcher->ctx, made, c->facts);
 }
 
-const struct record *stage_run(struct session *s, enum stage stage, const struct recipient *rcpt, struct str command)
+static const struct record *run(struct session *s, enum stage stage, const struct recipient *rcpt, struct str command)
 {
     struct message *m = of_session(stage) ? NULL : s->message;
     struct records *list = m ? &m->records : &s->records;
+    uint64_t *ran = m ? m->ran : s->ran;
     const struct profile *p = s->profile;
     struct context c = {
         .config = s->config, .session = s, .message = m, .rcpt = rcpt, .command = command,
         .arena = m ? m->arena : s->arena, .facts = m ? &m->facts : &s->facts,
     };
 
-    for (size_t i = 0; i < p->count; i++) {
+    if (s->past)
+        past_stage(s, stage);
+    for (size_t i = 0; i < p->count && !s->past; i++) {
         c.instance = &p->instances[i];
         c.options = c.instance->options;
         if (c.instance->policy->ask[stage] && is_run(s, c.instance))
@@ -124,26 +134,44 @@ const struct record *stage_run(struct session *s, enum stage stage, const struct
     }
     for (size_t i = 0; i < p->count; i++) {
         struct finding (*at)(struct context *) = p->instances[i].policy->at[stage];
-        size_t facts_from = c.facts->count;
-        struct finding f;
+        struct record made = {
+            .instance = &p->instances[i], .stage = stage, .rcpt = rcpt, .facts_from = c.facts->count};
         struct record *r;
+        int64_t began;
 
         c.instance = &p->instances[i];
         c.options = c.instance->options;
         if (!at || !is_run(s, c.instance) || list->count >= RECORDS_MOST)
             continue;
-        f = at(&c);
-        if (f.result == NOTHING && f.karma == 0) {
-            show_facts(s, &c, stage, facts_from);
+        ran[stage] |= (uint64_t)1 << policy_index(c.instance->policy);
+        began = s->past ? 0 : clock_micros();
+        made.finding = s->past ? past_finding(&c, stage) : at(&c);
+        made.micros = s->past ? 0 : clock_micros() - began;
+        made.facts_count = c.facts->count - made.facts_from;
+        if (made.finding.result == NOTHING && made.finding.karma == 0) {
+            note(s, &c, list, &made);
             continue;
         }
-        r = keep(s, &c, list, stage, f, facts_from);
-        if (s->watcher)
+        r = keep(s, &c, list, &made);
+        if (s->watcher && s->watcher->found)
             s->watcher->found(s->watcher->ctx, r, c.facts);
         if (r->judged == JUDGED_NOW)
             return r; /* rule 4 */
     }
     return NULL;
+}
+
+const struct record *stage_run(struct session *s, enum stage stage, const struct recipient *rcpt, struct str command)
+{
+    const struct record *by;
+    int64_t began;
+
+    if (s->past)
+        return run(s, stage, rcpt, command);
+    began = clock_micros();
+    by = run(s, stage, rcpt, command);
+    metrics_stage(stage, clock_micros() - began);
+    return by;
 }
 
 void stage_clear_deferred(struct session *s, bool authenticated_now)

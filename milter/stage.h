@@ -10,7 +10,8 @@
  *  1. An immune client's policy is not run at all: no lookup, no finding, no karma. But a policy that `verifies` is run
  *     for who is immune as whitelisted alone: what it finds is recorded as cleared, refuses nothing and weighs nothing.
  *  2. Any other finding is recorded and weighs on karma whatever becomes of it.
- *  3. unsure never refuses; under `unsure = tempfail` it counts as bad with a temporary reply.
+ *  3. unsure never refuses; under `unsure = tempfail`, and where a policy itself says so (a virus scanner that is down),
+ *     it counts as bad with a temporary reply, and still weighs nothing.
  *  4. The first refusing finding decides the reply; `now` ends the stage, `later` does not.
  *  5. A deferred finding is dropped when the client turns out to be immune to its policy: by authenticating (then all
  *     of the connection's are), by a whitelist.
@@ -25,14 +26,16 @@
 
 enum judged { JUDGED_NONE, JUDGED_NOW, JUDGED_LATER, JUDGED_NEVER, JUDGED_CLEARED };
 
-struct record {
+struct record { /* a finding; or NOTHING, with what a policy noted: it is judged none and weighs nothing */
     struct record *next;
     const struct instance *instance;
     enum stage stage;
     struct finding finding;
     enum judged judged;
+    long karma;                   /* what it weighed */
     const struct recipient *rcpt; /* at AT_RCPT */
     size_t facts_from, facts_count; /* what it noted, in the facts of its scope */
+    int64_t micros;                 /* that the policy took; what it asked for before it was its turn does not count */
 };
 
 /* stage_run - the two passes. Returns the record that refuses now, or NULL. */

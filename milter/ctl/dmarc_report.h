@@ -95,6 +95,12 @@ enum mailed {
     MAILED_LATER,   /* it may go well another time */
 };
 
+/* mail_send - hand a complete message to a program that is called as sendmail is; *why says what went wrong. */
+enum mailed mail_send(struct arena *a, const char *sendmail, struct str from, struct str to, struct str text,
+                      struct str *why);
+struct str mail_date(struct arena *a, int64_t seconds); /* RFC 5322's, of seconds since 1970 */
+struct str mail_base64(struct arena *a, struct str data); /* in lines */
+
 /* report_mail - hand it to sendmail for one address; *why says what went wrong. */
 enum mailed report_mail(struct report_work *w, struct arena *a, const struct dmarc_report *r,
                         const struct report_file *file, struct str address, struct str *why);

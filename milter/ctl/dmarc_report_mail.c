@@ -86,7 +86,7 @@ static struct report_head head_of(const struct report_work *w, const struct dmar
     return head;
 }
 
-static struct str base64(struct arena *a, struct str data)
+struct str mail_base64(struct arena *a, struct str data)
 {
     static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
     char *to = arena_alloc(a, (data.n / 3 + 1) * 4 + data.n / LINE_BYTES + 2);
@@ -136,14 +136,14 @@ bool report_file_make(struct report_work *w, struct arena *a, const struct dmarc
                               STR_ARG(r->published.domain), (long long)head.begin, (long long)head.end,
                               r->unique_id.n ? "!" : "", STR_ARG(r->unique_id));
     file->bytes = m->gzip.len;
-    file->base64 = base64(a, buf_str(&m->gzip));
+    file->base64 = mail_base64(a, buf_str(&m->gzip));
     return true;
 }
 
 /* ---- the message ---- */
 
-/* date - RFC 5322's, from RFC 3339's. */
-static struct str date(struct arena *a, int64_t seconds)
+/* From RFC 3339's. */
+struct str mail_date(struct arena *a, int64_t seconds)
 {
     static const char *const days[] = {"Thu", "Fri", "Sat", "Sun", "Mon", "Tue", "Wed"}; /* 1970-01-01 was the first */
     static const char months[] = "JanFebMarAprMayJunJulAugSepOctNovDec";
@@ -176,7 +176,7 @@ static struct str message_of(struct report_work *w, struct arena *a, const struc
     buf_addf(&b, "Subject: Report Domain: " STR_FMT "\n Submitter: " STR_FMT "\n Report-ID: <" STR_FMT ">\n",
              STR_ARG(r->published.domain), STR_ARG(r->submitter), STR_ARG(r->report_id));
     buf_addf(&b, "Date: " STR_FMT "\nMessage-ID: <" STR_FMT ">\nAuto-Submitted: auto-generated\n",
-             STR_ARG(date(a, w->now)), STR_ARG(r->report_id));
+             STR_ARG(mail_date(a, w->now)), STR_ARG(r->report_id));
     buf_addf(&b, "MIME-Version: 1.0\nContent-Type: multipart/mixed; boundary=\"report-" STR_FMT "\"\n\n",
              STR_ARG(r->unique_id));
     buf_addf(&b, "--report-" STR_FMT "\nContent-Type: text/plain; charset=us-ascii\n\n", STR_ARG(r->unique_id));
@@ -283,12 +283,12 @@ static enum mailed judge(struct arena *a, int status, struct str *why)
     }
 }
 
-enum mailed report_mail(struct report_work *w, struct arena *a, const struct dmarc_report *r,
-                        const struct report_file *file, struct str address, struct str *why)
+enum mailed mail_send(struct arena *a, const char *sendmail, struct str from, struct str to, struct str text,
+                      struct str *why)
 {
-    char *argv[] = {(char *)"sendmail", (char *)"-i", (char *)"-f", (char *)str_c(a, w->email), (char *)"--",
-                    (char *)str_c(a, address), NULL};
-    int input = in_file(message_of(w, a, r, file, address)), error;
+    char *argv[] = {(char *)"sendmail", (char *)"-i", (char *)"-f", (char *)str_c(a, from), (char *)"--",
+                    (char *)str_c(a, to), NULL};
+    int input = in_file(text), error;
     pid_t pid;
 
     if (input < 0) {
@@ -296,11 +296,17 @@ enum mailed report_mail(struct report_work *w, struct arena *a, const struct dma
         return MAILED_LATER;
     }
     fflush(NULL); /* what we said comes before what it says */
-    error = start(w->sendmail, argv, input, &pid);
+    error = start(sendmail, argv, input, &pid);
     close(input);
     if (error) {
-        *why = arena_printf(a, "%s cannot be run: %s", w->sendmail, strerrordesc_np(error));
+        *why = arena_printf(a, "%s cannot be run: %s", sendmail, strerrordesc_np(error));
         return MAILED_LATER;
     }
     return judge(a, finish(pid), why);
+}
+
+enum mailed report_mail(struct report_work *w, struct arena *a, const struct dmarc_report *r,
+                        const struct report_file *file, struct str address, struct str *why)
+{
+    return mail_send(a, w->sendmail, w->email, address, message_of(w, a, r, file, address), why);
 }

@@ -10,7 +10,9 @@ fuzz_replays = \
 	t/fuzz/replay-header \
 	t/fuzz/replay-date \
 	t/fuzz/replay-domain \
-	t/fuzz/replay-pattern
+	t/fuzz/replay-pattern \
+	t/fuzz/replay-rua \
+	t/fuzz/replay-session
 
 check_PROGRAMS += $(fuzz_replays)
 TESTS += $(fuzz_replays)
@@ -27,6 +29,10 @@ t_fuzz_replay_domain_SOURCES = t/fuzz/domain.c t/fuzz/replay.c t/fuzz/fuzz.h t/l
 t_fuzz_replay_domain_LDADD = libsme.a $(SME_LIBS)
 t_fuzz_replay_pattern_SOURCES = t/fuzz/pattern.c t/fuzz/replay.c t/fuzz/fuzz.h t/lib/tap.c t/lib/tap.h
 t_fuzz_replay_pattern_LDADD = libsme.a $(SME_LIBS)
+t_fuzz_replay_rua_SOURCES = t/fuzz/rua.c t/fuzz/replay.c t/fuzz/fuzz.h t/lib/tap.c t/lib/tap.h
+t_fuzz_replay_rua_LDADD = libsme.a $(SME_LIBS)
+t_fuzz_replay_session_SOURCES = t/fuzz/session.c t/fuzz/replay.c t/fuzz/fuzz.h t/lib/tap.c t/lib/tap.h
+t_fuzz_replay_session_LDADD = $(SMED_LIBS)
 
 if FUZZERS
 noinst_PROGRAMS += \
@@ -35,7 +41,9 @@ noinst_PROGRAMS += \
 	t/fuzz/header \
 	t/fuzz/date \
 	t/fuzz/domain \
-	t/fuzz/pattern
+	t/fuzz/pattern \
+	t/fuzz/rua \
+	t/fuzz/session
 
 t_fuzz_address_SOURCES = t/fuzz/address.c t/fuzz/fuzz.h
 t_fuzz_address_LDADD = libsme.a $(SME_LIBS)
@@ -55,6 +63,12 @@ t_fuzz_domain_LDFLAGS = -fsanitize=fuzzer
 t_fuzz_pattern_SOURCES = t/fuzz/pattern.c t/fuzz/fuzz.h
 t_fuzz_pattern_LDADD = libsme.a $(SME_LIBS)
 t_fuzz_pattern_LDFLAGS = -fsanitize=fuzzer
+t_fuzz_rua_SOURCES = t/fuzz/rua.c t/fuzz/fuzz.h
+t_fuzz_rua_LDADD = libsme.a $(SME_LIBS)
+t_fuzz_rua_LDFLAGS = -fsanitize=fuzzer
+t_fuzz_session_SOURCES = t/fuzz/session.c t/fuzz/fuzz.h
+t_fuzz_session_LDADD = $(SMED_LIBS)
+t_fuzz_session_LDFLAGS = -fsanitize=fuzzer
 endif
 
 EXTRA_DIST += t/fuzz/corpus
