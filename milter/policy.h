@@ -41,6 +41,7 @@
 #include "spool.h"
 
 enum stage { AT_CONNECT, AT_HELO, AT_MAIL, AT_RCPT, AT_DATA, AT_HEADERS, AT_MESSAGE, AT_UNKNOWN, AT_CLOSE, STAGES };
+_Static_assert((int)STAGES == SESSION_STAGES, "as session.h has it");
 
 enum result { NOTHING, GOOD, BAD, UNSURE };
 
@@ -51,7 +52,8 @@ struct finding {
     struct str text;    /* what the client is told, without codes; outside bytes need no escaping here */
     long karma;         /* of a good finding, or of one that only weighs; a bad one's is the option */
     bool permanent;     /* told as 5xx although the policy's reply is temporary: waiting would change nothing */
-    bool temporary;     /* told as 4xx, and the connection goes on, although the policy's reply is another */
+    bool temporary;     /* told as 4xx, and the connection goes on, although the policy's reply is another; of an unsure
+                         * one: and whatever the profile says of those */
     bool again;         /* about the connection, and found before for another message: weighs nothing now */
 };
 
@@ -71,6 +73,7 @@ struct common { /* the options that every policy has */
 
 struct policy;
 struct config;
+struct then;
 
 /* One policy as a profile uses it. */
 struct instance {
@@ -128,6 +131,12 @@ struct policy {
     unsigned holds;                /* bit (1 << stage): Postfix awaits it there, though it refuses nothing */
     bool wants_body;               /* at AT_MESSAGE it reads the message's body */
     bool edits;                    /* it queues edits (edits.h) */
+    /* Judging the past again, from the journal: see past.h. A policy that says nothing here keeps to its word of then. */
+    unsigned replays;              /* bit (1 << stage): all that it looks at there is in the journal: `at` is run again */
+    /* again - at the other stages: by what it noted. then is NULL where it was not run. May be NULL: then_keep() */
+    struct finding (*again)(struct context *, enum stage stage, const struct then *then);
+    bool silent;                   /* it never finds anything that weighs or is judged */
+    const struct told_again *told_again; /* for each of its own options; ends with option NULL */
 };
 
 /* Findings. The text is a format; outside bytes may be given to it as they are. */
@@ -156,6 +165,59 @@ const void *loaded(const struct context *c); /* by the policy's load() */
 
 void fact_set(struct context *c, enum fact fact, struct str value);
 struct str fact_get(const struct context *c, enum fact fact); /* the newest; empty when nobody found it */
+
+/* ---- the past (past.c): what a policy finds once more, under other options ---- */
+
+struct told_again {
+    const char *option;
+    const char *missing; /* NULL: its change can be judged from the journal; else what was not recorded, for people */
+};
+#define CAN_TELL(option) {option, NULL}
+#define CANNOT_TELL(option, missing) {option, missing}
+#define TOLD_AGAIN_END {NULL, NULL}
+
+/* What the journal kept of a policy's run at one stage. */
+struct then {
+    struct finding finding; /* NO_OPINION: it found nothing */
+    const struct fact_value *facts;
+    size_t count;
+};
+
+struct str then_fact(const struct then *then, enum fact fact); /* the newest; empty when it did not note it, or NULL */
+
+/* then_at - the same policy's run at another stage; NULL: it was not run there, or not with these options. */
+const struct then *then_at(struct context *c, enum stage stage);
+
+/* then_keep - its finding, and all that it noted, are as they were. NULL: nobody knows, see not_kept(). */
+struct finding then_keep(struct context *c, const struct then *then);
+
+/* past_fact - of any policy, at any stage, of that message; empty when nobody noted it. past_ran - whether a policy was
+ * run there. */
+struct str past_fact(const struct context *c, enum fact fact);
+bool past_ran(const struct context *c, const char *policy, enum stage stage);
+
+/* now_run - whether the profile of today runs a policy. past_alike - whether that was run at a stage of the message then
+ * as it was now. */
+bool now_run(const struct context *c, const char *policy);
+bool past_alike(const struct context *c, const char *policy, enum stage stage);
+
+/* past_moved - by how much the connection's karma, when this stage began, is another than it was then. */
+long past_moved(const struct context *c);
+
+/* past_larger - whether raw_size() of the message was above that: the number of its header fields was not recorded. */
+enum larger { NOT_LARGER, PERHAPS_LARGER, LARGER };
+enum larger past_larger(const struct context *c, uint64_t limit);
+
+int64_t past_clock(const struct context *c); /* clock_wall_ms() of then */
+
+/* list_note - for FACT_LIST_SAID: what one more list answered, and whether it was believed. list_said - and back, by the
+ * codes that count today; *code is that of a listing. False: the list was not asked then. */
+void list_note(struct arena *a, struct buf *b, const struct zone *zone, enum zone_said said,
+               const struct dns_answer *answer);
+bool list_said(struct arena *a, struct str noted, const struct zone *zone, enum zone_said *said, struct str *code);
+
+/* not_kept - `again` cannot tell: what is missing, for people. */
+struct finding not_kept(struct context *c, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
 /* The policies there are, in the order of the documentation (policies/table.c). */
 extern const struct policy *const policy_table[];

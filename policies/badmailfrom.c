@@ -29,4 +29,5 @@ const struct policy policy_badmailfrom = {
     .options_size = sizeof(struct badmailfrom_options),
     .presets = {.karma = "-1", .skip = "local, auth, whitelisted"},
     .at = {[AT_MAIL] = badmailfrom_mail},
+    .replays = 1u << AT_MAIL,
 };

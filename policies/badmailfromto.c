@@ -27,4 +27,5 @@ const struct policy policy_badmailfromto = {
     .options = badmailfromto_rows,
     .options_size = sizeof(struct badmailfromto_options),
     .at = {[AT_RCPT] = badmailfromto_rcpt},
+    .replays = 1u << AT_RCPT,
 };

@@ -32,6 +32,7 @@ const struct policy policy_badrcptto = {
     .options_size = sizeof(struct badrcptto_options),
     .presets = {.karma = "-2", .skip = "local, auth, whitelisted"},
     .at = {[AT_RCPT] = badrcptto_rcpt},
+    .replays = 1u << AT_RCPT,
 };
 
 const struct policy policy_badrcptto_ext = {
@@ -41,4 +42,5 @@ const struct policy policy_badrcptto_ext = {
     .options_size = sizeof(struct badrcptto_options),
     .presets = {.skip = "local, auth"},
     .at = {[AT_RCPT] = badrcptto_rcpt},
+    .replays = 1u << AT_RCPT,
 };

@@ -88,4 +88,5 @@ const struct policy policy_bcc = {
     .at = {[AT_MESSAGE] = bcc_message},
     .check = bcc_check,
     .edits = true,
+    .silent = true,
 };

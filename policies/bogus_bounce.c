@@ -13,4 +13,5 @@ const struct policy policy_bogus_bounce = {
     .summary = "refuse bounces to several recipients",
     .presets = {.karma = "-1"},
     .at = {[AT_RCPT] = bogus_bounce_rcpt},
+    .replays = 1u << AT_RCPT,
 };

@@ -83,6 +83,16 @@ static bool has_code(const struct str_list *list, struct str code)
     return false;
 }
 
+static struct finding judge(struct context *c, struct str code)
+{
+    const struct country_options *o = OPTIONS(struct country_options, c);
+
+    fact_set(c, FACT_COUNTRY, code);
+    if (has_code(&o->deny, code) || (o->allow.count && !has_code(&o->allow, code)))
+        return bad(c, "5.7.1", "mail from your country (" STR_FMT ") is not accepted here", STR_ARG(code));
+    return NO_OPINION;
+}
+
 static struct finding country_connect(struct context *c)
 {
     const struct country_options *o = OPTIONS(struct country_options, c);
@@ -94,11 +104,23 @@ static struct finding country_connect(struct context *c)
         return unsure(c, "the country database is broken");
     if (code.n == 0)
         return NO_OPINION;
-    fact_set(c, FACT_COUNTRY, code);
-    if (has_code(&o->deny, code) || (o->allow.count && !has_code(&o->allow, code)))
-        return bad(c, "5.7.1", "mail from your country (" STR_FMT ") is not accepted here", STR_ARG(code));
-    return NO_OPINION;
+    return judge(c, code);
 }
+
+static struct finding country_again(struct context *c, enum stage stage, const struct then *then)
+{
+    struct str code = then_fact(then, FACT_COUNTRY);
+
+    (void)stage;
+    if (!ip_is_public(c->session->peer.ip))
+        return NO_OPINION;
+    return code.n ? judge(c, code) : then_keep(c, then);
+}
+
+static const struct told_again country_told[] = {
+    CAN_TELL("deny"), CAN_TELL("allow"), CANNOT_TELL("database", "the country that another database would tell"),
+    TOLD_AGAIN_END,
+};
 
 const struct policy policy_country = {
     .name = "country",
@@ -108,4 +130,6 @@ const struct policy policy_country = {
     .presets = {.enabled = "no", .reject = "later", .skip = "local, auth, whitelisted"},
     .at = {[AT_CONNECT] = country_connect},
     .prepare = country_prepare,
+    .again = country_again,
+    .told_again = country_told,
 };

@@ -255,4 +255,5 @@ const struct policy policy_disclaimer = {
     .prepare = disclaimer_prepare,
     .wants_body = true,
     .edits = true,
+    .silent = true,
 };

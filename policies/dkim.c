@@ -73,6 +73,8 @@ static void note_results(struct context *c, const struct auth_results *r)
             buf_addf(&b, " d=" STR_FMT, STR_ARG(one->domain));
         if (one->selector.n)
             buf_addf(&b, " s=" STR_FMT, STR_ARG(one->selector));
+        if (one->partly)
+            buf_add(&b, STR(" partly"));
         if (one->problem.n)
             buf_addf(&b, " (" STR_FMT ")", STR_ARG(one->problem));
     }
@@ -142,6 +144,26 @@ static struct finding dkim_message(struct context *c)
     note_results(c, results);
     return judge(c, results, author_domain(c->arena, &c->message->headers));
 }
+
+/* dkim_again - as it was; a signature that is aligned weighs, also of who was whitelisted then. */
+static struct finding dkim_again(struct context *c, enum stage stage, const struct then *then)
+{
+    struct finding f;
+
+    (void)stage;
+    if (!then && !OPTIONS(struct dkim_options, c)->verify)
+        return NO_OPINION;
+    f = then_keep(c, then);
+    if (f.result == GOOD)
+        f.karma = 1;
+    return f;
+}
+
+#define SIGNATURES "the signatures and keys"
+static const struct told_again dkim_told[] = {
+    CANNOT_TELL("verify", SIGNATURES), CANNOT_TELL("max_signatures", SIGNATURES), CANNOT_TELL("min_rsa_bits", SIGNATURES),
+    CAN_TELL("sign"), CAN_TELL("oversign"), CAN_TELL("algorithms"), TOLD_AGAIN_END,
+};
 
 /* ---- signing ---- */
 
@@ -215,4 +237,6 @@ const struct policy policy_dkim = {
     .verifies = true,
     .wants_body = true,
     .edits = true,
+    .again = dkim_again,
+    .told_again = dkim_told,
 };

@@ -50,6 +50,16 @@ struct of_message {
     long karma;          /* of the connection, before anything was found at the end of this message */
 };
 
+/* What else counts of a message that fails. */
+struct seen {
+    long conduct;   /* what the connection's karma was without SPF, DKIM and DMARC */
+    bool list;      /* it has the header of a mailing list */
+    bool is_signed; /* somebody has signed it, whatever became of that */
+    bool spf_failed;
+    bool vouched;   /* by a forwarder whom we trust */
+    bool testing;   /* the record says t=y */
+};
+
 struct of_session {
     long excused; /* what SPF, DKIM and DMARC themselves did to the connection's karma: no other evidence */
 };
@@ -169,20 +179,50 @@ static bool is_of_list(const struct context *c)
            header_find(&c->message->headers, STR("List-Post"), 0);
 }
 
+static bool is_vouched_for(const struct context *c, const struct of_message *m)
+{
+    const struct str_list *trusted = &OPTIONS(struct dmarc_options, c)->trusted_sealers;
+
+    return m->has_author && c->message->auth->arc_checked && c->message->auth->arc == AUTH_PASS &&
+           arc_vouches(m->arc, trusted->items, trusted->count, m->author);
+}
+
+static struct seen look_around(struct context *c, const struct of_message *m, const struct dmarc_evaluation *e)
+{
+    const struct spf_result *spf = &auth_results_of(c->message)->spf_from;
+    const struct of_session *s = session_state(c, sizeof *s);
+
+    return (struct seen){
+        .conduct = m->karma - s->excused,
+        .list = is_of_list(c),
+        .is_signed = header_find(&c->message->headers, STR("DKIM-Signature"), 0) != NULL,
+        .spf_failed = spf->checked && spf->result == AUTH_FAIL,
+        .vouched = is_vouched_for(c, m),
+        .testing = e->record && e->record->testing,
+    };
+}
+
+/* note_seen - so that the message can be judged again. */
+static void note_seen(struct context *c, const struct of_message *m, const struct seen *seen)
+{
+    fact_set(c, FACT_DMARC_SEEN,
+             arena_printf(c->arena, "conduct=%ld%s%s%s%s%s%s" STR_FMT, seen->conduct, seen->list ? " list" : "",
+                          seen->is_signed ? " signed" : "", seen->spf_failed ? " spf" : "",
+                          seen->vouched ? " vouched" : "", seen->testing ? " testing" : "",
+                          m->has_author ? " author=" : "", STR_ARG(m->has_author ? m->author : STR_NONE)));
+}
+
 /* has_evidence - something else that speaks against the message: a block list, the client's conduct, or an SPF fail
  * where no signature could ever have spoken for it. */
-static bool has_evidence(struct context *c, const struct of_message *m)
+static bool has_evidence(struct context *c, const struct seen *seen)
 {
-    const struct auth_results *results = auth_results_of(c->message);
-    const struct of_session *s = session_state(c, sizeof *s);
     long history;
 
-    if (fact_get(c, FACT_LIST).n > 0 || m->karma - s->excused < 0)
+    if (fact_get(c, FACT_LIST).n > 0 || seen->conduct < 0)
         return true;
     if (str_to_long(fact_get(c, FACT_KARMA_HISTORY), &history) && history < 0)
         return true;
-    return results->spf_from.checked && results->spf_from.result == AUTH_FAIL &&
-           !header_find(&c->message->headers, STR("DKIM-Signature"), 0) && !is_of_list(c);
+    return seen->spf_failed && !seen->is_signed && !seen->list;
 }
 
 static struct decision decided(enum dmarc_disposition d, struct str override)
@@ -190,30 +230,22 @@ static struct decision decided(enum dmarc_disposition d, struct str override)
     return (struct decision){d, override};
 }
 
-static bool is_vouched_for(const struct context *c, const struct of_message *m)
-{
-    const struct str_list *trusted = &OPTIONS(struct dmarc_options, c)->trusted_sealers;
-
-    return c->message->auth->arc_checked && c->message->auth->arc == AUTH_PASS &&
-           arc_vouches(m->arc, trusted->items, trusted->count, m->author);
-}
-
 /* decide - about a message that failed. Each step down has its word for the domain owner (RFC 9990). */
-static struct decision decide(struct context *c, const struct of_message *m, const struct dmarc_evaluation *e)
+static struct decision decide(struct context *c, enum dmarc_disposition published, const struct seen *seen)
 {
     const struct dmarc_options *o = OPTIONS(struct dmarc_options, c);
-    enum dmarc_disposition wanted = e->record->testing ? dmarc_lowered(e->published) : e->published;
-    struct str override = wanted != e->published ? STR("policy_test_mode") : STR_NONE;
+    enum dmarc_disposition wanted = seen->testing ? dmarc_lowered(published) : published;
+    struct str override = wanted != published ? STR("policy_test_mode") : STR_NONE;
     bool conform = o->policy == DMARC_CONFORM, evidence;
 
     if (wanted == DMARC_NONE)
         return decided(DMARC_NONE, override);
     if (o->policy == DMARC_OFF || is_whitelisted(c))
         return decided(DMARC_NONE, STR("local_policy"));
-    if (is_vouched_for(c, m))
+    if (seen->vouched)
         return decided(DMARC_NONE, STR("trusted_forwarder"));
-    evidence = !conform || has_evidence(c, m);
-    if (conform && o->exclude_lists && is_of_list(c)) {
+    evidence = !conform || has_evidence(c, seen);
+    if (conform && o->exclude_lists && seen->list) {
         if (!evidence || o->quarantine == DMARC_IGNORE)
             return decided(DMARC_NONE, STR("mailing_list"));
         return decided(DMARC_QUARANTINE, wanted == DMARC_REJECT ? STR("mailing_list") : override);
@@ -307,16 +339,25 @@ static void finish_arc(struct context *c, struct of_message *m)
 /* no_author - no DMARC without one author domain, and an easy way around it: the policy headers refuses several authors
  * by its option multi_from. This one refuses all such mail where it obeys what is published, and quarantines it where
  * that takes evidence. */
-static struct finding no_author(struct context *c, const struct of_message *m)
+static struct decision decide_no_author(struct context *c, const struct seen *seen)
 {
     const struct dmarc_options *o = OPTIONS(struct dmarc_options, c);
-    const struct dmarc_evaluation e = {.result = AUTH_PERMERROR, .problem = m->problem};
     struct decision d = {0};
 
     if (o->policy == DMARC_STRICT && !is_whitelisted(c))
         d.disposition = DMARC_REJECT;
     else if (o->policy == DMARC_CONFORM && !is_whitelisted(c) && o->quarantine != DMARC_IGNORE)
-        d.disposition = o->quarantine == DMARC_REFUSE && has_evidence(c, m) ? DMARC_REJECT : DMARC_QUARANTINE;
+        d.disposition = o->quarantine == DMARC_REFUSE && has_evidence(c, seen) ? DMARC_REJECT : DMARC_QUARANTINE;
+    return d;
+}
+
+static struct finding no_author(struct context *c, const struct of_message *m)
+{
+    const struct dmarc_evaluation e = {.result = AUTH_PERMERROR, .problem = m->problem};
+    const struct seen seen = look_around(c, m, &e);
+    struct decision d = decide_no_author(c, &seen);
+
+    note_seen(c, m, &seen);
     keep(c, m, &e, &d);
     return carry_out(c, m, d.disposition);
 }
@@ -343,13 +384,17 @@ static struct finding judge(struct context *c, struct of_message *m)
     const struct dmarc_options *o = OPTIONS(struct dmarc_options, c);
     struct dmarc_evaluation e;
     struct decision d = {0};
+    struct seen seen;
 
     if (!m->has_author)
         return no_author(c, m);
     e = dmarc_evaluate(m->asked, m->author, auth_results_of(c->message), c->message->sender.text.n == 0, m->deadline);
     doubt(c, m, &e);
-    if (e.result == AUTH_FAIL)
-        d = decide(c, m, &e);
+    if (e.result == AUTH_FAIL) {
+        seen = look_around(c, m, &e);
+        note_seen(c, m, &seen);
+        d = decide(c, e.published, &seen);
+    }
     keep(c, m, &e, &d);
     if (o->reporting)
         dmarc_note(c->message, &e, o);
@@ -382,6 +427,77 @@ static struct finding dmarc_message(struct context *c)
     return f;
 }
 
+/* ---- the past ---- */
+
+static bool disposition_read(struct str word, enum dmarc_disposition *d)
+{
+    for (unsigned i = 0; dmarc_words[i]; i++)
+        if (str_is(word, str_of(dmarc_words[i]))) {
+            *d = (enum dmarc_disposition)i;
+            return true;
+        }
+    return false;
+}
+
+/* read_seen - what note_seen() wrote. The connection's karma may be another today. */
+static void read_seen(struct context *c, struct str noted, struct seen *seen, struct of_message *m)
+{
+    struct str word;
+
+    while (str_token(&noted, &word)) {
+        if (str_starts(word, STR("conduct=")))
+            str_to_long(str_slice(word, 8, word.n), &seen->conduct);
+        else if (str_starts(word, STR("author=")))
+            m->author = str_slice(word, 7, word.n);
+        seen->list |= str_is(word, STR("list"));
+        seen->is_signed |= str_is(word, STR("signed"));
+        seen->spf_failed |= str_is(word, STR("spf"));
+        seen->vouched |= str_is(word, STR("vouched"));
+        seen->testing |= str_is(word, STR("testing"));
+    }
+    m->has_author = m->author.n > 0;
+    seen->conduct += past_moved(c);
+}
+
+/* dmarc_again - the result stands; what is made of it is decided again. */
+static struct finding dmarc_again(struct context *c, enum stage stage, const struct then *then)
+{
+    bool off = OPTIONS(struct dmarc_options, c)->policy == DMARC_OFF;
+    struct str result = then_fact(then, FACT_DMARC_RESULT), noted = then_fact(then, FACT_DMARC_SEEN);
+    enum dmarc_disposition published;
+    struct of_message m = {.problem = "as it was found then"};
+    struct seen seen = {0};
+    struct finding f;
+
+    if (stage != AT_MESSAGE || result.n == 0)
+        return then_keep(c, then);
+    if (!past_alike(c, "spf", AT_HEADERS) || !past_alike(c, "dkim", AT_MESSAGE))
+        return not_kept(c, "SPF and DKIM would not be what they were then");
+    if (str_is(result, STR("temperror"))) {
+        f = then_keep(c, then);
+        if (off || is_whitelisted(c))
+            return NO_OPINION;
+        return f.result == UNSURE ? f : unsure(c, "the DMARC policy could not be applied");
+    }
+    if (noted.n == 0)
+        return then_keep(c, then);
+    then_keep(c, then);
+    read_seen(c, noted, &seen, &m);
+    if (!m.has_author)
+        f = carry_out(c, &m, decide_no_author(c, &seen).disposition);
+    else if (disposition_read(then_fact(then, FACT_DMARC_POLICY), &published))
+        f = carry_out(c, &m, decide(c, published, &seen).disposition);
+    else
+        f = NO_OPINION;
+    return f.result == BAD && then->finding.result == BAD ? then->finding : f;
+}
+
+static const struct told_again told[] = {
+    CAN_TELL("policy"), CAN_TELL("quarantine"), CAN_TELL("exclude_lists"), CAN_TELL("reporting"), CAN_TELL("org_name"),
+    CAN_TELL("email"), CANNOT_TELL("discovery", "the DMARC records of other names"),
+    CANNOT_TELL("trusted_sealers", "the seals of forwarders"), TOLD_AGAIN_END,
+};
+
 static const char *const needs[] = {"spf", "dkim", NULL};
 
 const struct policy policy_dmarc = {
@@ -396,4 +512,6 @@ const struct policy policy_dmarc = {
     .at = {[AT_HEADERS] = dmarc_headers, [AT_MESSAGE] = dmarc_message},
     .wants_body = true,
     .edits = true,
+    .again = dmarc_again,
+    .told_again = told,
 };

@@ -66,7 +66,7 @@ static struct finding dnsbl_mail(struct context *c)
 {
     const struct dnsbl_options *o = OPTIONS(struct dnsbl_options, c);
     struct asked *asked = session_state(c, sizeof *asked);
-    struct buf doubts = buf_in(c->arena);
+    struct buf doubts = buf_in(c->arena), told = buf_in(c->arena);
     const struct zone *first = NULL;
     struct str first_code = STR_NONE;
     bool doubtful = false;
@@ -84,6 +84,7 @@ static struct finding dnsbl_mail(struct context *c)
         if (!asked->counted)
             health_seen(zone, ip_text(c->arena, c->session->peer.ip), said, answer->took_ms);
         said = health_hear(zone, said, asked->deadline, &why);
+        list_note(c->arena, &told, zone, said, answer);
         if (said == ZONE_LISTED && !first) {
             first = zone;
             first_code = why;
@@ -93,6 +94,8 @@ static struct finding dnsbl_mail(struct context *c)
         }
     }
     asked->counted = true;
+    if (told.len)
+        fact_set(c, FACT_LIST_SAID, buf_str(&told));
     if (first)
         return listed(c, first, first_code, asked);
     if (doubts.len == 0)
@@ -103,6 +106,49 @@ static struct finding dnsbl_mail(struct context *c)
     return unsure(c, "a block list could not be asked");
 }
 
+/* dnsbl_again - by what each list said then. A list that was not asked may be anything. */
+static struct finding dnsbl_again(struct context *c, enum stage stage, const struct then *then)
+{
+    const struct dnsbl_options *o = OPTIONS(struct dnsbl_options, c);
+    struct str noted = then_fact(then, FACT_LIST_SAID), doubt = STR_NONE;
+    struct asked *asked = session_state(c, sizeof *asked);
+    struct finding f;
+    bool doubtful = false;
+
+    (void)stage;
+    if (cidr_find(&o->allow, c->session->peer.ip))
+        return NO_OPINION;
+    if (noted.n)
+        fact_set(c, FACT_LIST_SAID, noted);
+    for (size_t i = 0; i < o->zones.count; i++) {
+        const struct zone *zone = &o->zones.items[i];
+        enum zone_said said;
+        struct str code;
+
+        if (!zone_takes(zone, c->session->peer.ip))
+            continue;
+        if (!then)
+            return then_keep(c, then);
+        if (!list_said(c->arena, noted, zone, &said, &code))
+            return not_kept(c, "what the list " STR_FMT " says was not recorded", STR_ARG(zone->shown));
+        if (said == ZONE_LISTED) {
+            f = listed(c, zone, code, asked);
+            f.again = then->finding.again;
+            return f;
+        }
+        doubtful |= said == ZONE_UNSURE;
+        if (said != ZONE_CLEAN)
+            doubt = arena_printf(c->arena, STR_FMT "=" STR_FMT, STR_ARG(zone->shown), STR_ARG(code));
+    }
+    if (doubt.n)
+        fact_set(c, FACT_LIST_UNSURE, doubt);
+    return doubtful ? unsure(c, "a block list could not be asked") : NO_OPINION;
+}
+
+static const struct told_again dnsbl_told[] = {
+    CAN_TELL("zones"), CAN_TELL("allow"), CANNOT_TELL("timeout", "when the answers came"), TOLD_AGAIN_END,
+};
+
 const struct policy policy_dnsbl = {
     .name = "dnsbl",
     .summary = "refuse clients on DNS block lists",
@@ -111,4 +157,6 @@ const struct policy policy_dnsbl = {
     .presets = {.enabled = "no", .reject = "later", .karma = "-1", .skip = "local, auth, whitelisted"},
     .ask = {[AT_CONNECT] = dnsbl_ask, [AT_MAIL] = dnsbl_ask},
     .at = {[AT_MAIL] = dnsbl_mail},
+    .again = dnsbl_again,
+    .told_again = dnsbl_told,
 };

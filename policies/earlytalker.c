@@ -13,6 +13,11 @@ struct earlytalker {
     long trust_karma;
 };
 
+struct early { /* at DATA */
+    bool waited;
+    struct pregreet pregreet;
+};
+
 enum { CHECK_CONNECT = 1, CHECK_DATA = 2 };
 static const char *const turn_words[] = {"connect", "data", NULL};
 
@@ -40,7 +45,9 @@ static struct pregreet wait_for(struct context *c, enum pregreet_turn turn)
 
 static void note_early(struct context *c, const char *at, const struct pregreet *early)
 {
-    fact_set(c, FACT_EARLY, arena_printf(c->arena, "%s:%llu", at, (unsigned long long)early->bytes));
+    unsigned long long bytes = early->seen == PREGREET_TALKED ? early->bytes : 0;
+
+    fact_set(c, FACT_EARLY, arena_printf(c->arena, "%s:%llu", at, bytes));
 }
 
 static struct finding early_connect(struct context *c)
@@ -50,31 +57,52 @@ static struct finding early_connect(struct context *c)
     if (!(OPTIONS(struct earlytalker, c)->check_at & CHECK_CONNECT) || is_trusted(c))
         return NO_OPINION;
     early = wait_for(c, PREGREET_BANNER);
+    note_early(c, "connect", &early);
     if (early.seen != PREGREET_TALKED)
         return NO_OPINION;
-    note_early(c, "connect", &early);
     return bad(c, "5.5.0", "you spoke before it was your turn: a client waits for the server's greeting");
 }
 
 static struct finding early_data(struct context *c)
 {
-    struct pregreet *early = message_state(c, sizeof *early);
+    struct early *state = message_state(c, sizeof *state);
 
-    early->seen = PREGREET_SILENT;
-    if ((OPTIONS(struct earlytalker, c)->check_at & CHECK_DATA) && !is_trusted(c))
-        *early = wait_for(c, PREGREET_DATA);
+    state->waited = (OPTIONS(struct earlytalker, c)->check_at & CHECK_DATA) && !is_trusted(c);
+    if (state->waited)
+        state->pregreet = wait_for(c, PREGREET_DATA);
     return NO_OPINION;
 }
 
 static struct finding early_headers(struct context *c)
 {
-    struct pregreet *early = message_state(c, sizeof *early);
+    struct early *state = message_state(c, sizeof *state);
+    struct pregreet *early = &state->pregreet;
 
-    if (early->seen != PREGREET_TALKED || !pregreet_was_data(&c->session->peer, early, c->session->tls_version))
+    if (!state->waited)
         return NO_OPINION;
+    if (early->seen == PREGREET_TALKED && !pregreet_was_data(&c->session->peer, early, c->session->tls_version))
+        early->seen = PREGREET_SILENT; /* it was BDAT */
     note_early(c, "data", early);
+    if (early->seen != PREGREET_TALKED)
+        return NO_OPINION;
     return bad(c, "5.5.0", "you spoke before it was your turn: a client waits for the answer to DATA");
 }
+
+/* early_again - who was trusted then was not looked at. */
+static struct finding early_again(struct context *c, enum stage stage, const struct then *then)
+{
+    unsigned turn = stage == AT_CONNECT ? CHECK_CONNECT : CHECK_DATA;
+
+    if (stage == AT_DATA || !(OPTIONS(struct earlytalker, c)->check_at & turn) || is_trusted(c))
+        return NO_OPINION;
+    if (then && then_fact(then, FACT_EARLY).n == 0)
+        return not_kept(c, "whether it spoke early was not looked at then");
+    return then_keep(c, then);
+}
+
+static const struct told_again told[] = {
+    CANNOT_TELL("wait", "when it spoke"), CAN_TELL("check_at"), CAN_TELL("trust_karma"), TOLD_AGAIN_END,
+};
 
 static void prepare(struct arena *a, void *options, struct place at, struct problems *problems)
 {
@@ -99,4 +127,6 @@ const struct policy policy_earlytalker = {
     .idle = idle,
     .holds = 1u << AT_DATA,
     .at = {[AT_CONNECT] = early_connect, [AT_DATA] = early_data, [AT_HEADERS] = early_headers},
+    .again = early_again,
+    .told_again = told,
 };

@@ -77,6 +77,29 @@ static struct finding fcrdns_mail(struct context *c)
     return c->instance->common.reject == REJECT_NOW ? NO_OPINION : judge(c);
 }
 
+/* fcrdns_again - found at CONNECT or at MAIL, as reject was then; told at CONNECT or at MAIL, as it is now. */
+static struct finding fcrdns_again(struct context *c, enum stage stage, const struct then *then)
+{
+    bool now = c->instance->common.reject == REJECT_NOW;
+    struct finding f;
+
+    if (now != (stage == AT_CONNECT) || !c->session->peer.ip.known)
+        return NO_OPINION;
+    if (!then || then->finding.result == NOTHING) {
+        then = then_at(c, stage == AT_CONNECT ? AT_MAIL : AT_CONNECT);
+        if (!then || then->finding.result == NOTHING)
+            return not_kept(c, "the names of the client were not asked for then");
+    }
+    f = then_keep(c, then);
+    if (f.result == GOOD)
+        f.karma = 1;
+    return f;
+}
+
+static const struct told_again fcrdns_told[] = {
+    CANNOT_TELL("timeout", "when the answers came"), TOLD_AGAIN_END,
+};
+
 const struct policy policy_fcrdns = {
     .name = "fcrdns",
     .summary = "clients whose address has no name that leads back to it",
@@ -85,4 +108,6 @@ const struct policy policy_fcrdns = {
     .presets = {.reject = "never", .karma = "-1", .skip = "local, auth, whitelisted"},
     .ask = {[AT_CONNECT] = fcrdns_ask, [AT_MAIL] = fcrdns_ask},
     .at = {[AT_CONNECT] = fcrdns_connect, [AT_MAIL] = fcrdns_mail},
+    .again = fcrdns_again,
+    .told_again = fcrdns_told,
 };

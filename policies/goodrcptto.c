@@ -65,4 +65,5 @@ const struct policy policy_goodrcptto = {
     .presets = {.karma = "-1", .skip = "local, auth"},
     .at = {[AT_RCPT] = goodrcptto_rcpt},
     .check = goodrcptto_check,
+    .replays = 1u << AT_RCPT,
 };

@@ -24,6 +24,7 @@ struct helo_state {
     int64_t deadline;
     bool failed;                     /* a test without DNS has failed at HELO */
     bool judged;                     /* by the DNS, for an earlier message */
+    struct str before;               /* the name of the greeting before */
 };
 
 static const struct option helo_rows[] = {
@@ -122,32 +123,44 @@ static bool any_near(const struct dns_answer *answer, struct ip ip)
     return false;
 }
 
+/* unsure_of - a test that could not be made. */
+static struct finding unsure_of(struct context *c, const char *test, const char *words)
+{
+    fact_set(c, FACT_HELO_TEST, str_of(test));
+    return unsure(c, "%s", words);
+}
+
 static struct finding test_no_forward(struct context *c, const struct lookups *l)
 {
     if (!l->a || l->a->status == DNS_OK || l->aaaa->status == DNS_OK)
         return NO_OPINION;
     if (l->a->status == DNS_FAIL || l->aaaa->status == DNS_FAIL)
-        return unsure(c, "the HELO name could not be looked up");
+        return unsure_of(c, "no_forward_dns", "the HELO name could not be looked up");
     return refuse(c, "no_forward_dns", "the name has no address");
 }
 
 static struct finding test_no_reverse(struct context *c, const struct lookups *l)
 {
     if (l->ptr == DNS_FAIL)
-        return unsure(c, "the name of your address could not be looked up");
+        return unsure_of(c, "no_reverse_dns", "the name of your address could not be looked up");
     if (l->ptr == DNS_OK)
         return NO_OPINION;
     return refuse(c, "no_reverse_dns", "your address has no name");
 }
 
-static struct finding test_no_match(struct context *c, const struct lookups *l)
+static bool own_failed(const struct context *c, const struct lookups *l)
 {
     const struct dns_answer *own = ip_is_v4(c->session->peer.ip) ? l->a : l->aaaa;
 
+    return own && own->status == DNS_FAIL;
+}
+
+static struct finding test_no_match(struct context *c, const struct lookups *l)
+{
     if (l->forward || l->reverse)
         return NO_OPINION;
-    if (own && own->status == DNS_FAIL)
-        return unsure(c, "the HELO name could not be looked up");
+    if (own_failed(c, l))
+        return unsure_of(c, "no_matching_dns", "the HELO name could not be looked up");
     return refuse(c, "no_matching_dns", "neither the name's address nor your address's name matches");
 }
 
@@ -218,7 +231,7 @@ static struct finding judge_dns(struct context *c)
     for (size_t i = 0; i < s->names->count; i++)
         l.reverse |= state->name.n && domain_same_organization(s->names->name[i], state->name);
     fact_set(c, FACT_HELO_MATCH, l.forward && l.reverse ? STR("both") : l.forward ? STR("forward")
-                                 : l.reverse ? STR("reverse") : STR("none"));
+                                 : l.reverse ? STR("reverse") : own_failed(c, &l) ? STR("unknown") : STR("none"));
     f = run_tests(c, &l);
     if (f.result == NOTHING && o->level == STRICT && l.forward && l.reverse)
         f = (struct finding){.result = GOOD, .karma = 1};
@@ -230,8 +243,12 @@ static struct finding judge_dns(struct context *c)
 static struct finding helo_helo(struct context *c)
 {
     struct helo_state *state = session_state(c, sizeof *state);
-    struct finding f = run_tests(c, NULL);
+    struct finding f;
 
+    if (c->session->greetings > 1 && state->before.n)
+        fact_set(c, FACT_HELO_BEFORE, state->before);
+    state->before = c->session->helo;
+    f = run_tests(c, NULL);
     state->failed = f.result != NOTHING;
     state->judged = false;
     return state->failed || c->instance->common.reject != REJECT_NOW ? f : judge_dns(c);
@@ -257,6 +274,59 @@ static struct finding helo_message(struct context *c)
     return NO_OPINION;
 }
 
+/* ---- the past ---- */
+
+/* judge_again - by what the DNS was found to say then, at whatever level. */
+static struct finding judge_again(struct context *c, const struct then *then)
+{
+    int level = OPTIONS(struct helo_options, c)->level;
+    struct str match = then_fact(then, FACT_HELO_MATCH), test = then_fact(then, FACT_HELO_TEST);
+    bool by_match = str_is(test, STR("no_matching_dns"));
+    struct finding f;
+
+    if (match.n == 0)
+        return not_kept(c, "the DNS was not asked for the HELO name then");
+    if (then->finding.result == BAD || then->finding.result == UNSURE) {
+        f = then_keep(c, then);
+        return by_match && level < STRICT ? NO_OPINION : f;
+    }
+    fact_set(c, FACT_HELO_MATCH, match);
+    f = NO_OPINION;
+    if (level == STRICT && str_is(match, STR("unknown")))
+        f = unsure_of(c, "no_matching_dns", "the HELO name could not be looked up");
+    else if (level == STRICT && str_is(match, STR("none")))
+        f = refuse(c, "no_matching_dns", "neither the name's address nor your address's name matches");
+    else if (level == STRICT && str_is(match, STR("both")))
+        f = (struct finding){.result = GOOD, .karma = 1};
+    f.again = then->finding.again;
+    return f;
+}
+
+/* helo_again - the tests without DNS are made again; those with it at the stage where they are told now. */
+static struct finding helo_again(struct context *c, enum stage stage, const struct then *then)
+{
+    bool now = c->instance->common.reject == REJECT_NOW;
+    struct helo_state *state = session_state(c, sizeof *state);
+    struct finding f = NO_OPINION;
+
+    if (stage == AT_HELO) {
+        state->failed = (f = run_tests(c, NULL)).result != NOTHING;
+        if (state->failed)
+            return f;
+    }
+    if (stage == AT_MESSAGE || now != (stage == AT_HELO) || state->failed || c->session->helo.n == 0 ||
+        OPTIONS(struct helo_options, c)->level < RFC || !c->session->peer.ip.known)
+        return NO_OPINION;
+    if (then_fact(then, FACT_HELO_MATCH).n == 0)
+        then = then_at(c, stage == AT_HELO ? AT_MAIL : AT_HELO);
+    return judge_again(c, then);
+}
+
+static const struct told_again helo_told[] = {
+    CAN_TELL("level"), CAN_TELL("badhelo"), CAN_TELL("header"), CANNOT_TELL("timeout", "when the answers came"),
+    TOLD_AGAIN_END,
+};
+
 static bool helo_idle(const void *options, enum stage stage)
 {
     const struct helo_options *o = options;
@@ -274,4 +344,6 @@ const struct policy policy_helo = {
     .at = {[AT_HELO] = helo_helo, [AT_MAIL] = helo_mail, [AT_MESSAGE] = helo_message},
     .idle = helo_idle,
     .edits = true,
+    .again = helo_again,
+    .told_again = helo_told,
 };

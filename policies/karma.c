@@ -171,6 +171,19 @@ static struct finding karma_close(struct context *c)
     return NO_OPINION;
 }
 
+static struct finding karma_again(struct context *c, enum stage stage, const struct then *then)
+{
+    if (stage != AT_CONNECT || !c->session->peer.ip.known)
+        return NO_OPINION;
+    return then_keep(c, then);
+}
+
+#define LEARNED "what the client would have come to by then: it is learned from connection to connection"
+static const struct told_again told[] = {
+    CANNOT_TELL("negative", LEARNED), CANNOT_TELL("strikes", LEARNED), CANNOT_TELL("penalty", LEARNED),
+    CANNOT_TELL("max_penalty", LEARNED), CAN_TELL("tlds"), CAN_TELL("max_rcpt_unknown"), TOLD_AGAIN_END,
+};
+
 const struct policy policy_karma = {
     .name = "karma",
     .summary = "remembers how clients behaved, and refuses those that were naughty too often",
@@ -186,4 +199,7 @@ const struct policy policy_karma = {
         [AT_RCPT] = karma_rcpt,
         [AT_CLOSE] = karma_close,
     },
+    .replays = 1u << AT_MAIL | 1u << AT_RCPT,
+    .again = karma_again,
+    .told_again = told,
 };

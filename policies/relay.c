@@ -45,4 +45,5 @@ const struct policy policy_relay = {
     .options_size = sizeof(struct relay_options),
     /* At MAIL the profile may have changed with AUTH, and with it these options. */
     .at = {[AT_CONNECT] = relay_connect, [AT_MAIL] = relay_connect, [AT_RCPT] = relay_rcpt},
+    .replays = 1u << AT_CONNECT | 1u << AT_MAIL | 1u << AT_RCPT,
 };

@@ -162,6 +162,11 @@ static struct finding resolvable_mail(struct context *c)
     return verdict(c, merge(usable(c, asked->a, asked->deadline), usable(c, asked->aaaa, asked->deadline)), "address");
 }
 
+static const struct told_again resolvable_told[] = {
+    CANNOT_TELL("invalid_networks", "the addresses of the mail servers"), CANNOT_TELL("timeout", "when the answers came"),
+    TOLD_AGAIN_END,
+};
+
 const struct policy policy_resolvable_fromhost = {
     .name = "resolvable_fromhost",
     .summary = "refuse senders whose domain nobody could answer",
@@ -170,4 +175,5 @@ const struct policy policy_resolvable_fromhost = {
     .presets = {.reply = "temp", .karma = "-1", .skip = "local, auth, whitelisted"},
     .ask = {[AT_MAIL] = resolvable_ask},
     .at = {[AT_MAIL] = resolvable_mail},
+    .told_again = resolvable_told,
 };

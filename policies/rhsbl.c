@@ -19,15 +19,23 @@ struct asked {
     int64_t deadline, lists_deadline;
 };
 
+/* is_asked - not a bounce; not an address, which lists of names refuse. */
+static bool is_asked(struct context *c, struct str *domain)
+{
+    struct ip ip;
+
+    *domain = c->message->sender.domain;
+    return domain->n > 0 && domain->p[0] != '[' && !ip_parse(*domain, &ip) &&
+           domain_to_ascii(c->arena, *domain, domain);
+}
+
 static void rhsbl_ask(struct context *c)
 {
     const struct rhsbl_options *o = OPTIONS(struct rhsbl_options, c);
     struct asked *asked = message_state(c, sizeof *asked);
-    struct str domain = c->message->sender.domain;
-    struct ip ip;
+    struct str domain;
 
-    /* a bounce; an address, which lists of names refuse */
-    if (domain.n == 0 || domain.p[0] == '[' || ip_parse(domain, &ip) || !domain_to_ascii(c->arena, domain, &domain))
+    if (!is_asked(c, &domain))
         return;
     asked->domain = domain;
     asked->deadline = clock_ms() + WAIT_MS;
@@ -38,11 +46,21 @@ static void rhsbl_ask(struct context *c)
             dns_ask_list(c->arena, &c->message->dns, zone_name_name(c->arena, &o->zones.items[i], domain));
 }
 
+static struct finding listed(struct context *c, const struct zone *zone, struct str code)
+{
+    fact_set(c, FACT_LIST, arena_printf(c->arena, STR_FMT "=" STR_FMT, STR_ARG(zone->shown), STR_ARG(code)));
+    if (zone->text.n)
+        return bad(c, "5.7.1", STR_FMT, STR_ARG(zone_text(c->arena, zone, c->session->peer.ip)));
+    return bad(c, "5.7.1", "sender domain " STR_FMT " is listed by " STR_FMT, STR_ARG(c->message->sender.domain),
+               STR_ARG(zone->shown));
+}
+
 static struct finding rhsbl_mail(struct context *c)
 {
     const struct rhsbl_options *o = OPTIONS(struct rhsbl_options, c);
     struct asked *asked = message_state(c, sizeof *asked);
-    struct str domain = c->message->sender.domain, doubt = STR_NONE;
+    struct buf told = buf_in(c->arena);
+    struct str doubt = STR_NONE;
     bool doubtful = false;
 
     for (size_t i = 0; asked->questions && i < o->zones.count; i++) {
@@ -53,17 +71,17 @@ static struct finding rhsbl_mail(struct context *c)
 
         health_seen(zone, asked->domain, said, answer->took_ms);
         said = health_hear(zone, said, asked->deadline, &why);
+        list_note(c->arena, &told, zone, said, answer);
         if (said == ZONE_LISTED) {
-            fact_set(c, FACT_LIST, arena_printf(c->arena, STR_FMT "=" STR_FMT, STR_ARG(zone->shown), STR_ARG(why)));
-            if (zone->text.n)
-                return bad(c, "5.7.1", STR_FMT, STR_ARG(zone_text(c->arena, zone, c->session->peer.ip)));
-            return bad(c, "5.7.1", "sender domain " STR_FMT " is listed by " STR_FMT, STR_ARG(domain),
-                       STR_ARG(zone->shown));
+            fact_set(c, FACT_LIST_SAID, buf_str(&told));
+            return listed(c, zone, why);
         }
         if (said != ZONE_CLEAN)
             doubt = arena_printf(c->arena, STR_FMT "=" STR_FMT, STR_ARG(zone->shown), STR_ARG(why));
         doubtful |= said == ZONE_UNSURE;
     }
+    if (told.len)
+        fact_set(c, FACT_LIST_SAID, buf_str(&told));
     if (doubt.n == 0)
         return NO_OPINION;
     fact_set(c, FACT_LIST_UNSURE, doubt);
@@ -71,6 +89,42 @@ static struct finding rhsbl_mail(struct context *c)
         return NO_OPINION;
     return unsure(c, "a block list could not be asked");
 }
+
+/* rhsbl_again - by what each list said then. A list that was not asked may be anything. */
+static struct finding rhsbl_again(struct context *c, enum stage stage, const struct then *then)
+{
+    const struct rhsbl_options *o = OPTIONS(struct rhsbl_options, c);
+    struct str noted = then_fact(then, FACT_LIST_SAID), doubt = STR_NONE;
+    struct str domain;
+    bool doubtful = false;
+
+    (void)stage;
+    if (!is_asked(c, &domain))
+        return NO_OPINION;
+    if (noted.n)
+        fact_set(c, FACT_LIST_SAID, noted);
+    for (size_t i = 0; i < o->zones.count; i++) {
+        const struct zone *zone = &o->zones.items[i];
+        enum zone_said said;
+        struct str code;
+
+        if (!then)
+            return then_keep(c, then);
+        if (!list_said(c->arena, noted, zone, &said, &code))
+            return not_kept(c, "what the list " STR_FMT " says was not recorded", STR_ARG(zone->shown));
+        if (said == ZONE_LISTED) {
+            return listed(c, zone, code);
+        }
+        doubtful |= said == ZONE_UNSURE;
+        if (said != ZONE_CLEAN)
+            doubt = arena_printf(c->arena, STR_FMT "=" STR_FMT, STR_ARG(zone->shown), STR_ARG(code));
+    }
+    if (doubt.n)
+        fact_set(c, FACT_LIST_UNSURE, doubt);
+    return doubtful ? unsure(c, "a block list could not be asked") : NO_OPINION;
+}
+
+static const struct told_again rhsbl_told[] = {CAN_TELL("zones"), TOLD_AGAIN_END};
 
 const struct policy policy_rhsbl = {
     .name = "rhsbl",
@@ -80,4 +134,6 @@ const struct policy policy_rhsbl = {
     .presets = {.enabled = "no", .karma = "-1", .skip = "local, auth, whitelisted"},
     .ask = {[AT_MAIL] = rhsbl_ask},
     .at = {[AT_MAIL] = rhsbl_mail},
+    .again = rhsbl_again,
+    .told_again = rhsbl_told,
 };

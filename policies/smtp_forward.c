@@ -173,6 +173,18 @@ static bool smtp_forward_idle(const void *options, enum stage stage)
     return ((const struct smtp_forward_options *)options)->routes.count == 0;
 }
 
+static struct finding smtp_forward_again(struct context *c, enum stage stage, const struct then *then)
+{
+    (void)stage;
+    return route_of(c) ? then_keep(c, then) : NO_OPINION;
+}
+
+#define ANOTHER_ANSWER "what a server would have said that was asked otherwise"
+static const struct told_again smtp_forward_told[] = {
+    CANNOT_TELL("routes", ANOTHER_ANSWER), CANNOT_TELL("timeout", ANOTHER_ANSWER), CANNOT_TELL("cache", ANOTHER_ANSWER),
+    TOLD_AGAIN_END,
+};
+
 const struct policy policy_smtp_forward = {
     .name = "smtp_forward",
     .summary = "ask an inner server whether it takes the recipient",
@@ -182,4 +194,6 @@ const struct policy policy_smtp_forward = {
     .at = {[AT_RCPT] = smtp_forward_rcpt},
     .prepare = smtp_forward_prepare,
     .idle = smtp_forward_idle,
+    .again = smtp_forward_again,
+    .told_again = smtp_forward_told,
 };

@@ -244,6 +244,38 @@ static struct finding spf_message(struct context *c)
     return judge(c, answer);
 }
 
+/* ---- the past ---- */
+
+static bool result_read(struct str word, enum auth_result *result)
+{
+    for (unsigned i = 0; auth_words[i]; i++)
+        if (str_is(word, str_of(auth_words[i]))) {
+            *result = (enum auth_result)i;
+            return true;
+        }
+    return false;
+}
+
+/* spf_judge_again - what the record says is known, but for its explanation. */
+static struct finding spf_judge_again(struct context *c, enum stage stage, const struct then *then)
+{
+    struct spf_answer answer = {.domain = then_fact(then, FACT_SPF_DOMAIN)};
+    struct finding f;
+
+    if (!c->session->peer.ip.known)
+        return NO_OPINION;
+    if (stage != AT_MESSAGE || !result_read(then_fact(then, FACT_SPF_RESULT), &answer.result) ||
+        answer.result == AUTH_TEMPERROR)
+        return then_keep(c, then);
+    then_keep(c, then);
+    f = judge(c, &answer);
+    return f.result == BAD && then->finding.result == BAD ? then->finding : f;
+}
+
+static const struct told_again spf_told[] = {
+    CAN_TELL("reject_policy"), CAN_TELL("received_spf"), CAN_TELL("check_helo"), TOLD_AGAIN_END,
+};
+
 const struct policy policy_spf = {
     .name = "spf",
     .summary = "clients that the sender's domain does not let send for it",
@@ -254,4 +286,6 @@ const struct policy policy_spf = {
     .at = {[AT_HEADERS] = spf_headers, [AT_MESSAGE] = spf_message},
     .verifies = true,
     .edits = true,
+    .again = spf_judge_again,
+    .told_again = spf_told,
 };

@@ -47,4 +47,5 @@ const struct policy policy_tls = {
     .options = tls_rows,
     .options_size = sizeof(struct tls_options),
     .at = {[AT_MAIL] = tls_mail},
+    .replays = 1u << AT_MAIL,
 };

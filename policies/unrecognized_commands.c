@@ -25,4 +25,5 @@ const struct policy policy_unrecognized_commands = {
     .options_size = sizeof(struct unrecognized_options),
     .presets = {.reply = "disconnect", .karma = "-1", .skip = "local, auth"},
     .at = {[AT_UNKNOWN] = unrecognized_unknown},
+    .replays = 1u << AT_UNKNOWN,
 };

@@ -242,11 +242,54 @@ static void note_left(struct context *c, const struct asked *asked)
         fact_set(c, FACT_LINKS_LEFT, str_slice(buf_str(&b), 2, b.len));
 }
 
+#define CODES_MOST 16
+
+/* of_zone - what a list answered of all links together. */
+struct of_zone {
+    bool asked, unsure; /* of some link it gave no usable answer */
+    struct ip codes[CODES_MOST];
+    size_t count;
+};
+
+static void add_answer(struct of_zone *of, enum zone_said said, const struct dns_answer *answer)
+{
+    of->asked = true;
+    of->unsure |= said == ZONE_UNSURE;
+    for (size_t i = 0; said != ZONE_UNSURE && answer->status == DNS_OK && i < answer->count; i++) {
+        size_t k = 0;
+
+        while (k < of->count && !ip_equal(of->codes[k], answer->records[i].ip))
+            k++;
+        if (k == of->count && of->count < CODES_MOST)
+            of->codes[of->count++] = answer->records[i].ip;
+    }
+}
+
+/* note_said - so that the message can be judged again: as list_note() does. */
+static void note_said(struct context *c, const struct uribl_options *o, const struct of_zone *of)
+{
+    struct buf b = buf_in(c->arena);
+
+    for (size_t i = 0; i < o->zones.count; i++) {
+        if (!of[i].asked)
+            continue;
+        buf_addf(&b, "%s" STR_FMT "=%s", b.len ? "," : "", STR_ARG(o->zones.items[i].shown),
+                 of[i].unsure ? "unsure" : of[i].count ? "" : "clean");
+        for (size_t k = 0; k < of[i].count; k++)
+            buf_addf(&b, "%s" STR_FMT, k || of[i].unsure ? "+" : "", STR_ARG(ip_text(c->arena, of[i].codes[k])));
+    }
+    if (b.len == 0 && o->zones.count)
+        buf_add(&b, STR("none")); /* there are no links that any list is asked about */
+    if (b.len)
+        fact_set(c, FACT_LIST_SAID, buf_str(&b));
+}
+
 static struct finding uribl_message(struct context *c)
 {
     const struct uribl_options *o = OPTIONS(struct uribl_options, c);
     struct asked *asked = message_state(c, sizeof *asked);
     struct str doubt = STR_NONE, first_code = STR_NONE;
+    struct of_zone *of = arena_array(c->arena, o->zones.count + 1, sizeof *of);
     const struct zone *first = NULL;
     const struct link *first_link = NULL;
 
@@ -270,6 +313,7 @@ static struct finding uribl_message(struct context *c)
             said = ZONE_UNSURE;
             why = STR("not trusted");
         }
+        add_answer(&of[i % o->zones.count], said, answer);
         if (said == ZONE_LISTED && !first) {
             first = zone;
             first_link = link;
@@ -278,6 +322,8 @@ static struct finding uribl_message(struct context *c)
             doubt = arena_printf(c->arena, STR_FMT "=" STR_FMT, STR_ARG(zone->shown), STR_ARG(why));
         }
     }
+    if (asked->collect.links.count)
+        note_said(c, o, of);
     if (first)
         return listed(c, first, first_link, first_code);
     if (doubt.n == 0)
@@ -286,9 +332,40 @@ static struct finding uribl_message(struct context *c)
     return unsure(c, "a block list could not be asked");
 }
 
+/* uribl_again - by what each list said of the links. Lists that were not asked, or with other codes, may be anything. */
+static struct finding uribl_again(struct context *c, enum stage stage, const struct then *then)
+{
+    const struct uribl_options *o = OPTIONS(struct uribl_options, c);
+    struct str noted = then_fact(then, FACT_LIST_SAID);
+    bool doubtful = false;
+
+    (void)stage;
+    if (!then || str_is(noted, STR("none")) || (noted.n == 0 && then_fact(then, FACT_LINKS).n == 0))
+        return then_keep(c, then);
+    for (size_t i = 0; i < o->zones.count; i++) {
+        const struct zone *zone = &o->zones.items[i];
+        enum zone_said said;
+        struct str code;
+
+        if (!list_said(c->arena, noted, zone, &said, &code))
+            return not_kept(c, "what the list " STR_FMT " says was not recorded", STR_ARG(zone->shown));
+        doubtful |= said == ZONE_UNSURE;
+        if (said != ZONE_LISTED)
+            continue;
+        then_keep(c, then);
+        if (then->finding.result == BAD)
+            return then->finding;
+        fact_set(c, FACT_LIST, arena_printf(c->arena, STR_FMT "=" STR_FMT, STR_ARG(zone->shown), STR_ARG(code)));
+        return bad(c, "5.7.1", "a link is listed by " STR_FMT, STR_ARG(zone->shown));
+    }
+    if (noted.n)
+        fact_set(c, FACT_LIST_SAID, noted);
+    return doubtful ? unsure(c, "a block list could not be asked") : NO_OPINION;
+}
+
 #define LINKS "which hosts the message leads to, and what lists say of them"
 static const struct told_again uribl_told[] = {
-    CANNOT_TELL("zones", LINKS), CANNOT_TELL("allow", LINKS), CANNOT_TELL("max_lookups", LINKS),
+    CAN_TELL("zones"), CANNOT_TELL("allow", LINKS), CANNOT_TELL("max_lookups", LINKS),
     CANNOT_TELL("scan_headers", LINKS), TOLD_AGAIN_END,
 };
 
@@ -301,5 +378,6 @@ const struct policy policy_uribl = {
     .ask = {[AT_MESSAGE] = uribl_ask},
     .at = {[AT_MESSAGE] = uribl_message},
     .wants_body = true,
+    .again = uribl_again,
     .told_again = uribl_told,
 };

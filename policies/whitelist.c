@@ -186,14 +186,129 @@ static const struct pattern *by_author(struct context *c)
     return entry && is_signed(c, domain) ? entry : NULL;
 }
 
+/* note_author - so that the message can be judged again. */
+static void note_author(struct context *c)
+{
+    const struct headers *headers = &c->message->headers;
+    struct mailbox_list list;
+    struct str domain;
+    const char *problem;
+
+    if (!dmarc_author_of(c->arena, headers, &domain, &problem))
+        return;
+    list = mailboxes_parse(c->arena, header_find(headers, STR("From"), 0)->value);
+    if (list.well_formed && list.count == 1)
+        fact_set(c, FACT_AUTHOR, list.addresses[0]);
+}
+
 static struct finding whitelist_message(struct context *c)
 {
     const struct pattern *entry = by_sender(c);
 
+    note_author(c);
     if (!entry)
         entry = by_author(c);
     return entry ? grant(c, &c->message->is_whitelisted, entry->written) : NO_OPINION;
 }
+
+/* ---- the past ---- */
+
+/* name_in - of "entry (name)", as by_name's fact is written. */
+static struct str name_in(struct str granted)
+{
+    size_t open = str_rfind(granted, '(');
+
+    return open < granted.n && granted.p[granted.n - 1] == ')' ? str_slice(granted, open + 1, granted.n - 1) : STR_NONE;
+}
+
+/* mail_again - networks are compared again; names and lists are known where one of them granted it then. */
+static struct finding mail_again(struct context *c, const struct then *then)
+{
+    const struct whitelist_options *o = OPTIONS(struct whitelist_options, c);
+    struct whitelist_state *state = session_state(c, sizeof *state);
+    struct str granted = then_fact(then, FACT_WHITELIST), name = name_in(granted);
+    const struct cidr *net = cidr_find(&o->clients, c->session->peer.ip);
+
+    if (c->session->is_whitelisted)
+        return NO_OPINION;
+    if (net)
+        return grant_client(c, state, net->written);
+    if ((o->names.count == 0 && o->zones.count == 0) || !c->session->peer.ip.known)
+        return NO_OPINION;
+    if (name.n && pattern_find(&o->names, name))
+        return grant_client(c, state, granted);
+    for (size_t i = 0; i < o->zones.count; i++)
+        if (str_starts(granted, arena_printf(c->arena, STR_FMT "=", STR_ARG(o->zones.items[i].shown))))
+            return grant_client(c, state, granted);
+    if (granted.n)
+        return not_kept(c, "whether other names and lists would have granted it was not recorded");
+    return then_keep(c, then);
+}
+
+enum signature { UNSIGNED, SIGNED, SIGNED_PERHAPS };
+
+/* was_signed - as is_signed(), by what the policy dkim noted. */
+static enum signature was_signed(struct context *c, struct str domain)
+{
+    struct str noted = past_fact(c, FACT_DKIM_RESULT), one, word, ascii;
+
+    if (!domain_to_ascii(c->arena, domain, &ascii))
+        return UNSIGNED;
+    if (!now_run(c, "dkim"))
+        return UNSIGNED;
+    if (!past_ran(c, "dkim", AT_MESSAGE))
+        return SIGNED_PERHAPS;
+    while (str_split(&noted, ';', &one)) {
+        bool pass = str_token(&one, &word) && str_is(word, STR("pass")), partly = false;
+        struct str of = STR_NONE;
+
+        while (str_token(&one, &word)) { /* what a stranger wrote comes behind the result */
+            partly |= str_is(word, STR("partly"));
+            if (str_starts(word, STR("d=")))
+                of = str_slice(word, 2, word.n);
+        }
+        if (pass && !partly && of.n && domain_same_organization(ascii, of))
+            return SIGNED;
+    }
+    return UNSIGNED;
+}
+
+/* message_again - an entry that names the sender, or the author, and what proved them. */
+static struct finding message_again(struct context *c, const struct then *then)
+{
+    const struct pattern_list *senders = &OPTIONS(struct whitelist_options, c)->senders;
+    struct str sender = c->message->sender.text, author = then_fact(then, FACT_AUTHOR);
+    const struct pattern *entry;
+    enum signature by;
+
+    if (senders->count == 0)
+        return NO_OPINION;
+    if (!then)
+        return then_keep(c, then);
+    if (author.n)
+        fact_set(c, FACT_AUTHOR, author);
+    entry = sender.n ? pattern_find(senders, sender) : NULL;
+    if (entry && str_is(fact_get(c, FACT_SPF_RESULT), STR("pass")))
+        return grant(c, &c->message->is_whitelisted, entry->written);
+    by = entry ? was_signed(c, c->message->sender.domain) : UNSIGNED;
+    if (by == UNSIGNED && author.n) {
+        entry = pattern_find(senders, author);
+        by = entry ? was_signed(c, str_slice(author, str_rfind(author, '@') + 1, author.n)) : UNSIGNED;
+    }
+    if (by == SIGNED_PERHAPS)
+        return not_kept(c, "whether a signature passed was not recorded");
+    return by == SIGNED ? grant(c, &c->message->is_whitelisted, entry->written) : NO_OPINION;
+}
+
+static struct finding whitelist_again(struct context *c, enum stage stage, const struct then *then)
+{
+    return stage == AT_MAIL ? mail_again(c, then) : message_again(c, then);
+}
+
+#define WHO "the names of clients, and what lists of good clients said of them"
+static const struct told_again whitelist_told[] = {
+    CAN_TELL("clients"), CANNOT_TELL("names", WHO), CANNOT_TELL("zones", WHO), CAN_TELL("senders"), TOLD_AGAIN_END,
+};
 
 static void whitelist_prepare(struct arena *a, void *options, struct place at, struct problems *problems)
 {
@@ -222,4 +337,7 @@ const struct policy policy_whitelist = {
     .at = {[AT_CONNECT] = whitelist_connect, [AT_MAIL] = whitelist_mail, [AT_MESSAGE] = whitelist_message},
     .prepare = whitelist_prepare,
     .idle = whitelist_idle,
+    .replays = 1u << AT_CONNECT,
+    .again = whitelist_again,
+    .told_again = whitelist_told,
 };

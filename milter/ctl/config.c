@@ -112,7 +112,8 @@ static int show_all(struct show *show, const char *profile)
     bool found = false;
 
     if (!profile) {
-        const void *values[] = {&config->global, &config->log, &config->limits, &config->dns};
+        const void *values[] = {&config->global, &config->log,     &config->limits,
+                                &config->dns,    &config->journal, &config->metrics};
 
         for (size_t i = 0; i < sizeof values / sizeof values[0]; i++)
             show_rows(show, NULL, config_sections[i].name, config_sections[i].options, values[i]);

@@ -158,7 +158,7 @@ static void play(struct trial *t, struct config *config, const struct envelope *
 {
     struct peer peer = {.name = str_of(e->name), .server_port = (unsigned)e->port, .port = 12345};
     struct edit_target target = {record_edit, t};
-    struct watcher watcher = {say_record, t};
+    struct watcher watcher = {.found = say_record, .ctx = t};
     struct session *s;
     struct str from = str_of(e->from);
 

@@ -1,7 +1,7 @@
 /* scenario_past.c - what the journal would have kept of a play, judged again: as it was, and with other options.
  *
  *   play ─▶ rows ─▶ past_judge, the same configuration ─────▶ must be what was decided, to the last letter
- *             └───▶ past_judge, one option changed ─────────▶ must be what the play decides with that change, or unknown
+ *             └───▶ past_judge, one option changed ─────────▶ must be what the play comes to with it, or unknown
  *
  * Which changes: other values of every option of every policy that the play uses, as its table has them, and of the
  * profile; of many a part, another one for each file. SME_AGAIN=all in the environment: all of them.
@@ -61,14 +61,15 @@ static void add_change(struct check_past *check, const char *policy, const char 
 /* list_values - lists that have something to do with what plays are made of. */
 static const char *const *list_values(enum option_type type)
 {
-    static const char *const nets[] = {"{}", "{\"192.0.2.0/24\"}", "{\"0.0.0.0/0\", \"::/0\"}", "{\"203.0.113.0/24\"}", NULL};
+    static const char *const nets[] = {"{}", "{\"192.0.2.0/24\"}", "{\"0.0.0.0/0\", \"::/0\"}", "{\"203.0.113.0/24\"}",
+                                       NULL};
     static const char *const addresses[] = {"{}", "{\"@a.test\"}", "{\"/./\"}", "{\"nobody@nowhere.test\"}", NULL};
     static const char *const hosts[] = {"{}", "{\".test\"}", "{\"/./\"}", "{\"mx.a.test\"}", NULL};
     static const char *const pairs[] = {"{}", "{\"/./ /./\"}", "{\"@a.test @here.test\"}", NULL};
     static const char *const zones[] = {"{}", "{\"bl.test\"}", "{\"bl.test=127.0.0.[2;4..11]\"}", "{\"bl.test:8-16\"}",
                                         "{\"other.test\"}", NULL};
-    static const char *const strings[] = {"{}", "{\"From\", \"To\"}", "{\"Subject\"}", "{\"KP\", \"DE\"}", "{\"test:-4\"}",
-                                          "{\"X-Other\"}", NULL};
+    static const char *const strings[] = {"{}", "{\"From\", \"To\"}", "{\"Subject\"}", "{\"KP\", \"DE\"}",
+                                          "{\"test:-4\"}", "{\"X-Other\"}", NULL};
 
     switch (type) {
     case OPTION_CIDRS:

@@ -118,6 +118,32 @@ static struct str column(struct str line, unsigned n)
     return part;
 }
 
+/* check_plugins - the names that the statistics count by, whatever ours are. */
+static void check_plugins(void)
+{
+    static const char *const names[][2] = {
+        {"spf", "sender_permitted_from"}, {"virus", "virus::clamdscan"}, {"patterns", "pattern_filter"},
+        {"country", "check_badcountries"}, {"unrecognized_commands", "count_unrecognized_commands"},
+        {"goodrcptto", "check_goodrcptto"}, {"forcespamcheck", "spamassassin"}, {"dnsbl", "dnsbl"}, {"karma", "karma"},
+    };
+    struct arena *arena = arena_new(0);
+
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
+        struct instance instance = {.policy = policy_by_name(str_of(names[i][0]))};
+        struct record by = {.instance = &instance, .judged = JUDGED_NOW};
+        struct reply reply = {.code = 521, .text = STR("no")};
+        struct verdict v = {.kind = VERDICT_REJECT, .by = &by, .at = AT_CONNECT, .reply = &reply};
+        struct session session = {.arena = arena};
+
+        is_str(column(report_logterse(arena, &session, NULL, &v), 6), str_of(names[i][1]), "logterse: %s", names[i][0]);
+        is_str(column(report_logterse(arena, &session, NULL, &v), 7), STR("903"), "logterse: hung up");
+        by.judged = JUDGED_LATER;
+        ok(str_starts(column(report_logterse(arena, &session, NULL, &v), 8),
+                      arena_printf(arena, "(%s) no", names[i][1])), "logterse: deferred");
+    }
+    arena_free(&arena);
+}
+
 static void test_logterse(void)
 {
     play("logterse", "mx.a.test", "<x@b.test>", "<me@here.test>", true);
@@ -134,7 +160,12 @@ static void test_logterse(void)
     is_str(column(lines[0], 6), STR("naughty"), "logterse: what was deferred");
     ok(str_starts(column(lines[0], 8), STR("(helo) ")), "logterse: and by whom");
     play("logterse", "mx.a.test", "<x@b.test>", "<old@here.test>", false);
+    is_long((long)line_count, 1, "logterse: a message without a recipient is its refused recipient");
     is_str(column(lines[0], 5), STR("<old@here.test>"), "logterse: the refused recipient is listed");
+    is_str(column(lines[0], 6), STR("badrcptto"), "logterse: and by whom");
+    play("logterse", "mx.a.test", NULL, NULL, false);
+    is_long((long)line_count, 0, "logterse: what is neither refused nor accepted is no line");
+    check_plugins();
 }
 
 static void test_json(void)
