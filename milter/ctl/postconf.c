@@ -1,4 +1,4 @@
-/* postconf.c - running postconf(1) and reading what it prints. */
+/* postconf.c - running postconf(1) and postfix(1), and reading what they print. */
 #include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -12,12 +12,12 @@
 #include "../base/clock.h"
 #include "postconf.h"
 
-enum { RUN_MS = 20000, RUN_BYTES = 8 << 20 };
+enum { RUN_MS = 20000, RUN_BYTES = 8 << 20, EDIT_BYTES = 512 << 10 };
 
 /* ---- running it ---- */
 
-/* find_postconf - where it is: PATH, and the places PATH lacks for ordinary users. NULL when nowhere. */
-static const char *find_postconf(struct arena *a)
+/* find_program - where it is: PATH, and the places PATH lacks for ordinary users. NULL when nowhere. */
+static const char *find_program(struct arena *a, const char *name)
 {
     const char *path = getenv("PATH");
     struct str rest = arena_printf(a, "%s:/usr/sbin:/sbin:/usr/local/sbin", path ? path : "/usr/bin:/bin");
@@ -28,15 +28,15 @@ static const char *find_postconf(struct arena *a)
 
         if (part.n == 0 || part.p[0] != '/') /* never from the current directory */
             continue;
-        file = arena_printf(a, STR_FMT "/postconf", STR_ARG(part)).p;
+        file = arena_printf(a, STR_FMT "/%s", STR_ARG(part), name).p;
         if (access(file, X_OK) == 0)
             return file;
     }
     return NULL;
 }
 
-/* become_postconf - in the child. Its words are to be read by a program, so the language is C. */
-static _Noreturn void become_postconf(const char *file, const char *const *args, int out, int err)
+/* become - in the child. Its words are to be read by a program, so the language is C. */
+static _Noreturn void become(const char *file, const char *const *args, int out, int err)
 {
     int null = open("/dev/null", O_RDONLY);
 
@@ -78,16 +78,16 @@ static bool drain(int fd[2], struct buf *text[2])
     return true;
 }
 
-/* run - postconf with these arguments (args[0] is filled in). False, with *why, when it did not end well. */
+/* run - one of Postfix's programs, args[0], with these arguments. False, with *why, when it did not end well. */
 static bool run(struct arena *a, const char **args, struct str *out, struct str *err, struct str *why)
 {
-    const char *file = find_postconf(a);
+    const char *file = find_program(a, args[0]);
     struct buf text[2] = {buf_in(a), buf_in(a)};
     int fd[2][2], status;
     pid_t pid;
     bool read_all;
 
-    *why = STR("Postfix is not installed: postconf was not found");
+    *why = arena_printf(a, "Postfix is not installed: %s was not found", args[0]);
     if (!file)
         return false;
     args[0] = file;
@@ -96,7 +96,7 @@ static bool run(struct arena *a, const char **args, struct str *out, struct str 
         return false;
     }
     if (pid == 0)
-        become_postconf(file, args, fd[0][1], fd[1][1]);
+        become(file, args, fd[0][1], fd[1][1]);
     close(fd[0][1]);
     close(fd[1][1]);
     read_all = drain((int[]){fd[0][0], fd[1][0]}, (struct buf *[]){&text[0], &text[1]});
@@ -261,7 +261,7 @@ bool postfix_ask_version(struct postfix *p, struct arena *a, struct str *why)
     struct str out, err;
 
     *p = (struct postfix){.arena = a};
-    if (!run(a, (const char *[]){NULL, "-d", NULL}, &out, &err, why))
+    if (!run(a, (const char *[]){"postconf", "-d", NULL}, &out, &err, why))
         return false;
     read_settings(a, out, &p->known);
     for (size_t i = 0; i < p->known.count; i++)
@@ -278,7 +278,7 @@ bool postfix_ask_settings(struct postfix *p, struct str config_dir, struct str *
 
     p->config_dir = config_dir;
     for (int i = 0; i < 3; i++) {
-        const char *args[5] = {NULL, what[i], NULL};
+        const char *args[5] = {"postconf", what[i], NULL};
         struct str out, err;
 
         if (config_dir.n) {
@@ -294,6 +294,113 @@ bool postfix_ask_settings(struct postfix *p, struct str config_dir, struct str *
             read_fields(p, out, i == 2);
     }
     return true;
+}
+
+/* ---- as it stands in the files ---- */
+
+/* ask_plainly - `postconf FLAG`, without what it complains about: that was told by postfix_ask_settings(). */
+static bool ask_plainly(const struct postfix *p, const char *flag, struct str *out, struct str *why)
+{
+    const char *args[5] = {"postconf", flag, NULL};
+    struct str err;
+
+    if (p->config_dir.n) {
+        args[2] = "-c";
+        args[3] = str_c(p->arena, p->config_dir);
+    }
+    return run(p->arena, args, out, &err, why);
+}
+
+struct str postfix_words(struct arena *a, struct str text)
+{
+    struct buf b = buf_in(a);
+    struct str word;
+
+    while (str_token(&text, &word)) {
+        if (b.len)
+            buf_addc(&b, ' ');
+        buf_add(&b, word);
+    }
+    return buf_str(&b);
+}
+
+bool postfix_ask_files(const struct postfix *p, struct postfix_settings *main, struct postfix_settings *entries,
+                       struct str *why)
+{
+    struct str out, line;
+
+    *main = *entries = (struct postfix_settings){0};
+    if (!ask_plainly(p, "-n", &out, why))
+        return false;
+    read_settings(p->arena, out, main);
+    if (!ask_plainly(p, "-M", &out, why))
+        return false;
+    while (str_split(&out, '\n', &line)) {
+        struct str rest = line, name, type;
+
+        if (str_token(&rest, &name) && str_token(&rest, &type))
+            settings_add(p->arena, entries, arena_printf(p->arena, STR_FMT "/" STR_FMT, STR_ARG(name), STR_ARG(type)),
+                         postfix_words(p->arena, line));
+    }
+    return true;
+}
+
+bool postfix_find(const struct postfix_settings *settings, struct str name, struct str *value)
+{
+    const struct postfix_setting *s = settings_find(settings, name);
+
+    if (s)
+        *value = s->value;
+    return s != NULL;
+}
+
+/* edit_some - one postconf, which changes its file at once or not at all. */
+static bool edit_some(const struct postfix *p, const char *flag, const struct str *arguments, size_t count,
+                      struct str *why)
+{
+    const char **args = arena_array(p->arena, count + 5, sizeof *args);
+    struct str out, err;
+    size_t n = 0;
+
+    args[n++] = "postconf";
+    if (p->config_dir.n) {
+        args[n++] = "-c";
+        args[n++] = str_c(p->arena, p->config_dir);
+    }
+    args[n++] = flag;
+    for (size_t i = 0; i < count; i++)
+        args[n++] = str_c(p->arena, arguments[i]);
+    return run(p->arena, args, &out, &err, why);
+}
+
+bool postfix_edit(const struct postfix *p, const char *flag, const struct str *arguments, size_t count,
+                  struct str *why)
+{
+    size_t from = 0, bytes = 0;
+
+    for (size_t i = 0; i < count; i++) {
+        bytes += arguments[i].n;
+        if (bytes < EDIT_BYTES && i + 1 < count) /* a program's arguments have a limit */
+            continue;
+        if (!edit_some(p, flag, arguments + from, i + 1 - from, why))
+            return false;
+        from = i + 1;
+        bytes = 0;
+    }
+    return true;
+}
+
+bool postfix_command(const struct postfix *p, const char *verb, struct str *why)
+{
+    const char *args[5] = {"postfix", verb, NULL};
+    struct str out, err;
+
+    if (p->config_dir.n) {
+        args[1] = "-c";
+        args[2] = str_c(p->arena, p->config_dir);
+        args[3] = verb;
+    }
+    return run(p->arena, args, &out, &err, why);
 }
 
 /* ---- asking it ---- */

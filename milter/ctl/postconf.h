@@ -57,6 +57,21 @@ bool postfix_ask_version(struct postfix *p, struct arena *a, struct str *why);
 /* postfix_ask_settings - main.cf and master.cf, after postfix_ask_version(). */
 bool postfix_ask_settings(struct postfix *p, struct str config_dir, struct str *why);
 
+/* postfix_ask_files - what main.cf itself sets ("name", $names as they stand) and the entries of master.cf
+ * ("smtp/inet", one line each with single blanks), after postfix_ask_version(). */
+bool postfix_ask_files(const struct postfix *p, struct postfix_settings *main, struct postfix_settings *entries,
+                       struct str *why);
+bool postfix_find(const struct postfix_settings *settings, struct str name, struct str *value); /* false: not there */
+struct str postfix_words(struct arena *a, struct str text); /* with single blanks between its words */
+
+/* postfix_edit - postconf with an editing flag (-e, -X, -M, -MX) and these arguments, none longer than
+ * POSTFIX_ARGUMENT_MOST bytes. Ordinary amounts change the file at once or not at all. */
+enum { POSTFIX_ARGUMENT_MOST = 120 << 10 }; /* the kernel takes 128 KiB */
+bool postfix_edit(const struct postfix *p, const char *flag, const struct str *arguments, size_t count,
+                  struct str *why);
+/* postfix_command - `postfix VERB`: "check", "status", "reload". */
+bool postfix_command(const struct postfix *p, const char *verb, struct str *why);
+
 bool postfix_knows(const struct postfix *p, const char *name);
 /* postfix_value - what the service (NULL: all that do not override it) has; empty when the parameter does not exist. */
 struct str postfix_value(const struct postfix *p, const struct postfix_service *service, const char *name);

@@ -3,7 +3,6 @@
 import json
 import os
 import re
-import shlex
 import shutil
 import subprocess
 import sys
@@ -15,90 +14,10 @@ import tap as taps
 from house import House
 from postfix import INNER_SERVICES, Postfix
 from smtp import Smtp, mail_text
-from tap import TOP, build_dir
+from tap import TOP
+from wiring import Sandbox, commands, ctl, postconf, settings
 
-CTL = os.path.join(build_dir(), "sme-milterctl")
 BROKEN_POSTCONF = "#!/bin/sh\necho 'postconf: fatal: nothing works today' >&2\nexit 1\n"
-
-
-def ctl(*words, config=None, env=None):
-    command = [CTL] + (["-c", config] if config else []) + list(words)
-    return subprocess.run(command, capture_output=True, text=True, timeout=60, env=env)
-
-
-def postconf(directory, *words):
-    return subprocess.run(["postconf", "-c", directory, *words], capture_output=True, text=True, timeout=60)
-
-
-def commands(text):
-    """The printed commands as lists of words; everything else must be a comment or an empty line."""
-    found, strange = [], []
-    for line in text.splitlines():
-        if line.startswith("postconf "):
-            found.append(shlex.split(line))
-        elif line and not line.startswith("# "):
-            strange.append(line)
-    return found, strange
-
-
-def settings(text):
-    """What the commands set: {"name": value} for main.cf, {"smtp/inet/name": value} and {"smtp/inet": entry}."""
-    values = {}
-    for words in commands(text)[0]:
-        name, value = words[-1].split("=", 1)
-        values[name.strip()] = value.strip()
-    return values
-
-
-class Sandbox:
-    """A configuration directory as Debian installs it, with a queue of its own."""
-
-    def __init__(self):
-        self.directory = processes.Directory()
-        self.conf = self.directory.file("conf")
-        os.makedirs(self.conf)
-        for name in ("queue", "data"):
-            os.makedirs(self.directory.file(name))
-        shutil.chown(self.directory.file("data"), "postfix")
-        os.chmod(self.directory.file("data"), 0o700)
-        shutil.copy("/usr/share/postfix/master.cf.dist", os.path.join(self.conf, "master.cf"))
-        self.write("")
-        self.config = self.directory.write("sme-milter.conf", "")
-
-    def write(self, more):
-        self.directory.write("conf/main.cf", f"""compatibility_level = 3.6
-queue_directory = {self.directory.file("queue")}
-data_directory = {self.directory.file("data")}
-maillog_file = {self.directory.file("mail.log")}
-maillog_file_prefixes = {self.directory.path}
-alias_maps =
-myhostname = mx.here.test
-mynetworks = 127.0.0.0/8 [::1]/128
-inet_interfaces = loopback-only
-{more}""")
-
-    def snippet(self, *words):
-        return ctl("postfix", "snippet", "--config-dir", self.conf, *words, config=self.config)
-
-    def apply(self, text):
-        """Really run the lines, as an administrator would. What they said, which should be nothing."""
-        shell = subprocess.run(["sh", "-e", "-u"], input=text, capture_output=True, text=True, timeout=300)
-        return shell.returncode, shell.stdout + shell.stderr
-
-    def files(self):
-        return [open(os.path.join(self.conf, name)).read() for name in ("main.cf", "master.cf")]
-
-    def value(self, name):
-        return postconf(self.conf, "-hx", name).stdout.strip()
-
-    def option(self, name):
-        return postconf(self.conf, "-Ph", name).stdout.strip()
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        self.directory.remove()
 
 
 def accepted_by_postfix(tap):
@@ -115,8 +34,7 @@ def accepted_by_postfix(tap):
         tap.ok(box.files() == once, "the second run changes nothing")
         again = box.snippet()
         tap.same(settings(again.stdout), settings(printed.stdout), "the lines for what they made are the same lines")
-        check = subprocess.run(["postfix", "-c", box.conf, "check"], capture_output=True, text=True, timeout=60)
-        tap.same((check.returncode, check.stdout + check.stderr), (0, ""), "postfix check has nothing to say")
+        tap.same(box.check(), (0, ""), "postfix check has nothing to say")
         tap.ok(not os.path.exists(box.directory.file("mail.log")), "nor has its log")
         for what in ("-n", "-M", "-P"):
             listed = postconf(box.conf, what)
