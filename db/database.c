@@ -73,6 +73,7 @@ void database_status(struct database *db, struct database_status *status)
     *status = db->status;
     status->waiting = db->queued + db->taken;
     pthread_mutex_unlock(&db->lock);
+    status->wal_bytes = file_wal_bytes(db->path);
 }
 
 /* ---- the queue ---- */

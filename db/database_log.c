@@ -29,9 +29,6 @@ void writer_watch_log(struct database *db)
 
 static void say_long(struct database *db, uint64_t bytes)
 {
-    pthread_mutex_lock(&db->lock);
-    db->status.wal_bytes = bytes;
-    pthread_mutex_unlock(&db->lock);
     if (bytes > LOG_LONG_BYTES && !db->log_long) {
         db->log_long = true;
         log_warn("%s: another process has been reading for long, so that the write-ahead log grows: it has %llu MB, and"

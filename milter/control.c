@@ -93,6 +93,8 @@ struct str control_answer(struct arena *a, struct str line)
         karma_store_look();
         return karma_store_flush(FLUSH_MS) ? STR("ok") : STR("ok, but what was learned last is not on disk yet");
     }
+    if (str_is(line, STR("journal")))
+        return journal_flush(FLUSH_MS) ? STR("ok") : STR("ok, but what came last is not on disk yet");
     if (str_is(line, STR("stats")))
         return answer_stats(a);
     if (str_is(line, STR("metrics")))

@@ -161,7 +161,8 @@ static struct finding karma_close(struct context *c)
         .rules = {.negative = o->negative, .penalty_s = o->penalty / 1000, .max_penalty_s = o->max_penalty / 1000},
     };
 
-    if (!s->peer.ip.known || s->conduct.whitelisted_message)
+    /* A whitelisted sender's message teaches nothing, but it does not hide what else was refused. */
+    if (!s->peer.ip.known || (s->conduct.whitelisted_message && !s->conduct.refused))
         return NO_OPINION;
     event.net = karma_net_of(s->peer.ip);
     event.naughty = s->karma <= -o->strikes || s->conduct.refused;

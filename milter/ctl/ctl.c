@@ -1,4 +1,5 @@
 /* ctl.c - sme-milterctl: options, the table of commands, help. */
+#include <errno.h>
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
@@ -221,8 +222,9 @@ int main(int argc, char **argv)
     log_open(LOG_TO_STDERR, LOG_LEVEL_WARN);
     status = run(&ctl);
     arena_free(&ctl.arena);
-    if (fflush(stdout) != 0 || ferror(stdout)) {
-        perror("sme-milterctl: standard output");
+    errno = 0;
+    if (fflush(stdout) != 0 || ferror(stdout)) { /* the error may be older than errno tells */
+        fprintf(stderr, "sme-milterctl: standard output: %s\n", errno ? strerrordesc_np(errno) : "it could not be written");
         return EX_IOERR;
     }
     return status;

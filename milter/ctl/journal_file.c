@@ -4,6 +4,7 @@
 
 #include "../base/clock.h"
 #include "../option_list.h"
+#include "control_client.h"
 #include "journal_file.h"
 
 #define SHOW_AFTER_MS 1000
@@ -11,7 +12,8 @@
 
 sqlite3 *ctl_journal(struct ctl *ctl, const struct ctl_command *command, const struct config *config, int *status)
 {
-    struct str path = arena_printf(ctl->arena, STR_FMT "/journal.sqlite", STR_ARG(config->global.state_dir)), error;
+    struct str path = arena_printf(ctl->arena, STR_FMT "/journal.sqlite", STR_ARG(config->global.state_dir)), error,
+               answer;
     sqlite3 *db;
 
     if (access(path.p, F_OK) != 0 && !config->journal.enabled) {
@@ -19,6 +21,7 @@ sqlite3 *ctl_journal(struct ctl *ctl, const struct ctl_command *command, const s
         *status = EX_UNAVAILABLE;
         return NULL;
     }
+    control_tell(ctl, config, "journal", &answer); /* what it has not written yet; what is wrong there it has said */
     db = database_open_file(path.p, &journal_schema, false, false, ctl->arena, &error, status);
     if (!db)
         fprintf(stderr, "sme-milterctl %s: " STR_FMT "%s\n", command->words, STR_ARG(str_escaped(ctl->arena, error)),

@@ -111,6 +111,7 @@ def locked(tap, house):
     tap.reply(reply, 550, "a shell holds the database: mail is answered as usual")
     tap.ok(wait_stats(house, "locked"), "the state is shown", stats(house))
     reply, _ = mail_from(house, "192.0.2.40", "bad@there.test")
+    taps.wait_for(lambda: stats(house).get("waiting", 0) >= 2, 20)  # both connections have ended
     reply, _ = mail_from(house, "192.0.2.40", "good@there.test")
     tap.reply(reply, 521, "what was learned is known although it cannot be written")
     shell.execute("ROLLBACK")
