@@ -59,6 +59,14 @@ def value(found, family, suffix="", **labels):
     return None
 
 
+def check_dashboard(tap, text):
+    """Every name in the dashboard's questions is one that is told."""
+    with open(os.path.join(os.path.dirname(os.path.realpath(__file__)), "../../packaging/grafana.json")) as f:
+        asked = set(re.findall(r"sme_milter_[a-z_]+", json.dumps([p["targets"] for p in json.load(f)["panels"]])))
+    told = set(re.findall(r"^(sme_milter_[a-z_]+)", text, re.M))
+    tap.same(sorted(asked - told), [], f"the dashboard asks for {len(asked)} names that are all told")
+
+
 def send_mails(tap, house):
     with house.client("smtp") as client:
         tap.reply(house.send(client)[0], 250, "a message is accepted")
@@ -198,6 +206,7 @@ def main(tap):
         tap.same(status, 200, "GET /metrics on a Unix socket")
         tap.has(kind, "application/openmetrics-text", "its type")
         check_text(tap, text)
+        check_dashboard(tap, text)
         tap.same(os.stat(path).st_mode & 0o777, 0o660, "the socket is not for everybody")
         check_stats(tap, house)
         check_top(tap, house)
