@@ -178,13 +178,18 @@ static void fail_late(struct talk *t)
     fail(t, arena_printf(t->arena, STR_FMT " %s", STR_ARG(t->plan.where->shown), late[t->state]));
 }
 
+static bool is_early(const struct talk *t)
+{
+    return t->said_error || (!t->scripted && t->piece < t->plan.pieces);
+}
+
 /* ended - the service has hung up: an answer where that is how answers end. */
 static void ended(struct talk *t)
 {
     struct str text = buf_str(&t->heard);
 
     if (text.n && t->plan.until == TALK_TO_END) {
-        t->answer = (struct talk_answer){.ok = true, .text = text};
+        t->answer = (struct talk_answer){.ok = true, .early = is_early(t), .text = text};
         finish(t);
     } else if (t->said_error && text.n == 0) {
         fail_errno(t, "cannot send to", t->said_error);
@@ -298,7 +303,7 @@ static bool heard(struct talk *t, size_t from)
     }
     if (end == text.n)
         return true;
-    t->answer = (struct talk_answer){.ok = true, .text = str_slice(text, 0, end)};
+    t->answer = (struct talk_answer){.ok = true, .early = is_early(t), .text = str_slice(text, 0, end)};
     finish(t);
     return false;
 }

@@ -11,7 +11,7 @@
 #define FORGED STR("X-Virus-")
 #define STATUS_FIELD STR("X-Virus-Status")
 
-#define BLOCKS_MOST 10
+#define BLOCKS_MOST 50 /* of one message that are scanned by themselves */
 
 enum on_error { ERROR_TEMPFAIL, ERROR_ACCEPT };
 enum encrypted { ENCRYPTED_ACCEPT, ENCRYPTED_REJECT };
@@ -119,7 +119,7 @@ static struct finding found(struct context *c, struct str name)
     return bad(c, "5.7.1", "encrypted content is not accepted here: " STR_FMT, STR_ARG(name));
 }
 
-/* ---- blocks in a text ---- */
+/* ---- what scanners do not unpack ---- */
 
 struct blocks {
     struct context *c;
@@ -129,8 +129,46 @@ struct blocks {
     size_t count, left; /* bytes */
 };
 
-/* scan_block - begin-base64 and yEnc, which scanners do not unpack and readers do. One after the other, since a scan
- * that nobody waits for keeps others from theirs. */
+/* goes_on - base64 with more of it behind its padding, where scanners stop and readers need not. */
+static bool goes_on(const struct mime_part *part)
+{
+    size_t padding = part->coding == MIME_BASE64 ? str_find(part->raw, '=') : part->raw.n;
+
+    for (size_t i = padding; i < part->raw.n; i++)
+        if (!memchr("= \t\r\n", part->raw.p[i], 5))
+            return true;
+    return false;
+}
+
+/* is_piece - inside a message/partial, which may be all of it. */
+static bool is_piece(const struct mime_part *part)
+{
+    for (const struct mime_part *p = part->inside; p; p = p->inside)
+        if (str_is(p->type, STR("message/partial")))
+            return true;
+    return false;
+}
+
+static bool is_unseen(const struct mime_part *part)
+{
+    switch (part->found) {
+    case MIME_INLINE:
+        return part->coding != MIME_UU;
+    case MIME_WRAPPED:
+        return true;
+    case MIME_DECLARED:
+    case MIME_HIDDEN:
+        return goes_on(part) || is_piece(part);
+    case MIME_RAW:
+    case MIME_ADDED:
+        break;
+    }
+    return false;
+}
+
+/* scan_block - begin-base64, yEnc, parts of a multipart that is encoded itself or of a message in pieces: scanners do
+ * not unpack them, readers do. One after the other, since a scan that nobody waits for keeps others from theirs. What
+ * there are too many of is not clean. */
 static bool scan_block(void *data, const struct mime_part *part)
 {
     struct blocks *b = data;
@@ -138,10 +176,14 @@ static bool scan_block(void *data, const struct mime_part *part)
     struct raw raw = {.bytes = 0};
     struct str bytes;
 
-    if (part->found != MIME_INLINE || part->coding == MIME_UU)
+    if (!is_unseen(part))
         return true;
-    if (b->count++ == BLOCKS_MOST || !mime_decode(b->c->arena, part, b->left + 1, 0, &bytes) || bytes.n > b->left) {
-        fact_set(b->c, FACT_SCANNER, STR("not every block in the text was scanned"));
+    if (b->count++ == BLOCKS_MOST) {
+        *b->answer = (struct virus_answer){.said = VIRUS_ERROR, .text = STR("there are too many encoded blocks")};
+        return false;
+    }
+    if (!mime_decode(b->c->arena, part, b->left + 1, 0, &bytes) || bytes.n > b->left) {
+        *b->answer = (struct virus_answer){.said = VIRUS_TOO_LARGE, .text = STR("an encoded block is too large")};
         return false;
     }
     if (bytes.n == 0)

@@ -33,6 +33,12 @@ static bool spend(struct each *e, size_t bytes)
 
 static void tell(struct each *e, const struct mime_part *part)
 {
+    struct mime_part wrapped = *part;
+
+    if (e->m->level && part->found == MIME_DECLARED) {
+        wrapped.found = MIME_WRAPPED;
+        part = &wrapped;
+    }
     if (!e->stopped && !e->fn(e->data, part))
         e->stopped = true;
 }

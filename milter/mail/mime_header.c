@@ -127,7 +127,7 @@ static void read_type(struct arena *a, struct mime_header *h, struct str field)
         if (odd || h->boundaries.count != 1 || !str_starts(type, STR("multipart/")))
             h->doubts |= MIME_TWO_BOUNDARIES;
     } else if (str_is(type, STR("message/rfc822")) || str_is(type, STR("message/global")) ||
-               str_is(type, STR("message/news"))) {
+               str_is(type, STR("message/news")) || str_is(type, STR("message/partial"))) {
         h->message = true;
     }
     h->html |= has(type, "html") || has(type, "svg") || has(type, "xml");

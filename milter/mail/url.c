@@ -88,6 +88,21 @@ static struct str ascii_core(struct str s)
     return str_slice(s, from, end);
 }
 
+/* add_last_labels - a label may hold nearly every byte (a*b.evil.example), and a name server answers for all of them:
+ * what stands behind the last one that is no host's. */
+static void add_last_labels(struct links *l, struct str authority)
+{
+    struct str text = str_unpercent(l->scratch, str_slice(authority, 0, str_find(authority, ':'))), host;
+    size_t from = text.n;
+    struct ip ip;
+
+    while (from > 0 && !strchr("\"'`{}(),;&=!*$+~", text.p[from - 1]))
+        from--;
+    if (from > 0 && url_host(l->scratch, str_slice(text, from, text.n), &host, &ip) && !ip.known &&
+        url_is_public_name(host))
+        links_add(l, host, ip, true);
+}
+
 void links_add_authority(struct links *l, struct str authority, bool bare)
 {
     char memory[HOST_MOST];
@@ -105,6 +120,7 @@ void links_add_authority(struct links *l, struct str authority, bool bare)
             memory[n++] = authority.p[i];
     if (arena_bytes(l->scratch) > SCRATCH_MOST)
         arena_reset(l->scratch);
+    add_last_labels(l, (struct str){memory, n});
     found = url_host(l->scratch, (struct str){memory, n}, &host, &ip);
     if (!found || (!ip.known && !url_is_public_name(host))) {
         /* quotation marks of other alphabets, or a sentence that goes on without a blank */

@@ -157,6 +157,8 @@ static struct virus_answer clamd_finish(void *ptr)
     hear_version(scan);
     scan->answer = answer->ok ? clamd_parse(scan->arena, answer->text)
                               : (struct virus_answer){VIRUS_ERROR, answer->problem, false};
+    if (scan->answer.said == VIRUS_CLEAN && answer->early)
+        scan->answer = error_answer(scan->arena, "clamd answers before it has the whole message", answer->text);
     if (scan->answer.said == VIRUS_TOO_LARGE)
         warn_size(scan);
     if (scan->answer.said == VIRUS_ERROR)

@@ -194,6 +194,8 @@ const struct spam_answer *spamd_finish(struct spamd_scan *scan)
 
     scan->answer = heard->ok ? spamd_parse(scan->arena, heard->text)
                              : (struct spam_answer){.ok = false, .problem = heard->problem};
+    if (scan->answer.ok && heard->early)
+        scan->answer = (struct spam_answer){.problem = STR("spamd answers before it has the whole message")};
     if (!scan->answer.ok)
         trouble_warn(&trouble, "spamassassin", scan->answer.problem);
     return &scan->answer;

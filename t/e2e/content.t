@@ -114,6 +114,11 @@ def programs(tap, house):
     outer.add_attachment(inner)
     reply, record, _ = mail_of(house, outer)
     tap.reply(reply, 550, "in a message that is forwarded", "type exe")
+    outer = email.message.EmailMessage()
+    outer["Content-Type"] = "message/partial; id=x; number=1; total=1"
+    outer.set_payload(attachment("setup.dat", PROGRAM).as_string())
+    reply, record, _ = mail_of(house, outer)
+    tap.reply(reply, 550, "in a message that says to be a piece of one", "type exe")
     reply, record, _ = mail_of(house, attachment("a.rar", b"Rar!\x1a\x07\x00", "x-rar"))
     tap.reply(reply, 550, "a signature in hex", "type rar")
     reply, record, subject = mail_of(house, attachment("a.txt", b"This text tells of TVqQAAMAA.\nTVqQAAMAAAAEAAAA\n"))

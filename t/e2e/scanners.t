@@ -198,6 +198,17 @@ def viruses(tap, s):
     tap.ok(reply.code in (250, 550) and time.monotonic() - began < 60,
            f"a zip bomb is answered in {time.monotonic() - began:.1f} s: {reply}")
     eicar = EICAR.encode()
+    blocks = [f"begin-base64 644 {i}\r\n{base64.b64encode(b'harmless %d' % i).decode()}\r\n====\r\n" for i in range(49)]
+    last = f"begin-base64 644 x\r\n{base64.b64encode(eicar).decode()}\r\n====\r\n"
+    s.refused("EICAR in the 50th block of a text", "smtp", "".join(blocks) + last, part="Test.Eicar")
+    s.refused("EICAR behind so many blocks", "smtp", "".join(blocks) + blocks[0] + last, code=451)
+    cut = base64.b64encode(b"MZ\0\0").decode() + "\r\n" + base64.b64encode(eicar).decode() + "\r\n"
+    octets = "Content-Type: application/octet-stream\r\nContent-Transfer-Encoding: base64\r\n\r\n"
+    s.refused("EICAR behind padding", "smtp", f"--b\r\n{octets}{cut}--b--\r\n", part="Test.Eicar", mixed=True)
+    inner = f"--c\r\n{octets}{base64.b64encode(eicar).decode()}\r\n--c--\r\n".encode()
+    s.refused("EICAR in a multipart in base64", "smtp", "--b\r\nContent-Type: multipart/mixed; boundary=c\r\n"
+              f"Content-Transfer-Encoding: base64\r\n\r\n{base64.encodebytes(inner).decode()}--b--\r\n",
+              part="Test.Eicar", mixed=True)
     record = s.refused("a signature of ours", "smtp", f"this is the {OURS}\r\n", part="Virus found: Test.Ours")
     tap.fields(record, {"verdict": "reject", "by": "virus", "at": "message"}, "and so says the log")
     large = ("x" * 76 + "\r\n") * 40000

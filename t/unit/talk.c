@@ -302,6 +302,8 @@ static void test_early_answer(void)
         ok(answer->ok, "%s: a service that answers before it has heard all: " STR_FMT, inet ? "inet" : "unix",
            STR_ARG(answer->problem));
         is_str(answer->text, STR("too much"), "%s: its answer", inet ? "inet" : "unix");
+        if (!inet)
+            ok(answer->early, "which is told apart");
         end(&s);
     }
 }
