@@ -416,21 +416,21 @@ static void set_text(struct buf *b, const struct option *o, unsigned set)
     }
 }
 
-static void list_text(struct buf *b, const struct option *o, const void *field)
+static void list_text(struct buf *b, const struct option *o, const void *field, size_t most)
 {
     size_t before = b->len, count = 0;
 
     buf_addc(b, '{');
     if (o->type == OPTION_WORDS) {
         set_text(b, o, *(const unsigned *)field);
-    } else if (!option_list_text(b, o, field, &count)) {
+    } else if (!option_list_text(b, o, field, most, &count)) {
         b->len = before;
         buf_addf(b, "{ ... %zu entries ... ", count);
     }
     buf_addc(b, '}');
 }
 
-struct str option_text(struct arena *a, const struct option *o, const void *values)
+static struct str text_of(struct arena *a, const struct option *o, const void *values, size_t most)
 {
     const void *field = (const char *)values + o->offset;
     struct buf b = buf_in(a);
@@ -464,7 +464,17 @@ struct str option_text(struct arena *a, const struct option *o, const void *valu
         buf_add(&b, str_of(o->words[*(const int *)field]));
         break;
     default:
-        list_text(&b, o, field);
+        list_text(&b, o, field, most);
     }
     return buf_str(&b);
+}
+
+struct str option_text(struct arena *a, const struct option *o, const void *values)
+{
+    return text_of(a, o, values, OPTION_SHOWN);
+}
+
+bool option_same(struct arena *a, const struct option *o, const void *x, const void *y)
+{
+    return str_is(text_of(a, o, x, SIZE_MAX), text_of(a, o, y, SIZE_MAX));
 }

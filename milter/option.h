@@ -111,4 +111,7 @@ void option_presets(struct arena *a, const struct option *table, void *values);
  * network list what was written, of a longer one than 20 entries the number). */
 struct str option_text(struct arena *a, const struct option *o, const void *values);
 
+/* option_same - whether the field is the same in both, the whole of a list compared; `a` is for scratch. */
+bool option_same(struct arena *a, const struct option *o, const void *x, const void *y);
+
 #endif

@@ -179,7 +179,7 @@ static void pattern_text(struct buf *b, const struct pattern *pattern)
     option_quote(b, buf_str(&entry));
 }
 
-bool option_list_text(struct buf *b, const struct option *o, const void *field, size_t *count)
+bool option_list_text(struct buf *b, const struct option *o, const void *field, size_t most, size_t *count)
 {
     const struct str_list *strings = field;
     const struct cidr_list *cidrs = field;
@@ -194,7 +194,7 @@ bool option_list_text(struct buf *b, const struct option *o, const void *field, 
              : o->type == OPTION_PAIRS ? pairs->count
              : are_zones               ? zones->count
                                        : patterns->count;
-    for (size_t i = 0; i < *count && *count <= OPTION_SHOWN; i++) {
+    for (size_t i = 0; i < *count && *count <= most; i++) {
         if (i)
             buf_add(b, STR(", "));
         if (o->type == OPTION_NUMBERS)
@@ -210,5 +210,5 @@ bool option_list_text(struct buf *b, const struct option *o, const void *field, 
         else
             pattern_text(b, &patterns->items[i]);
     }
-    return *count <= OPTION_SHOWN;
+    return *count <= most;
 }

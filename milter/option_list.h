@@ -22,8 +22,8 @@ void option_list_file(struct arena *a, const struct option *o, struct str path, 
 
 #define OPTION_SHOWN 20 /* entries that option_text() writes out */
 
-/* option_list_text - write the entries, without braces; false when there are more than OPTION_SHOWN, with *count. */
-bool option_list_text(struct buf *b, const struct option *o, const void *field, size_t *count);
+/* option_list_text - write the entries, without braces; false when there are more than `most`, with *count. */
+bool option_list_text(struct buf *b, const struct option *o, const void *field, size_t most, size_t *count);
 
 /* option_quote - text as a string in the file. */
 void option_quote(struct buf *b, struct str text);

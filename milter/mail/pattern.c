@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "../base/log.h"
+#include "domain.h"
 #include "pattern.h"
 #include "pattern_entry.h"
 
@@ -22,7 +23,7 @@
 
 struct slot {
     uint64_t hash;
-    struct str key; /* as written, without a trailing dot */
+    struct str key; /* as written, without a trailing dot, the domain in A-labels */
     size_t item;    /* 1 + index into items; 0: free */
     enum pattern_kind kind;
 };
@@ -94,6 +95,27 @@ static struct str without_dot(struct str name)
     return name.n && name.p[name.n - 1] == '.' ? str_slice(name, 0, name.n - 1) : name;
 }
 
+/* with_alabels - the same with the domain that begins at `from` as the DNS has it; s itself where it is that already, or has
+ * no such form. Whoever may choose the spelling must not get past a list by it. */
+static struct str with_alabels(struct arena *a, struct str s, size_t from)
+{
+    struct str ascii;
+
+    for (size_t i = from; i < s.n; i++)
+        if ((unsigned char)s.p[i] >= 0x80)
+            return domain_to_ascii(a, str_slice(s, from, s.n), &ascii)
+                       ? arena_printf(a, STR_FMT STR_FMT, STR_ARG(str_slice(s, 0, from)), STR_ARG(ascii))
+                       : s;
+    return s;
+}
+
+static size_t domain_of_entry(enum pattern_of of, enum pattern_kind kind, struct str word)
+{
+    if (kind == PATTERN_BELOW)
+        return 1;
+    return of == PATTERN_HOSTS ? 0 : str_rfind(word, '@') + 1;
+}
+
 static void free_code(void *code)
 {
     pcre2_code_free(code);
@@ -163,7 +185,8 @@ bool pattern_add(struct arena *a, struct pattern_list *list, enum pattern_of of,
         x->regexes = arena_grow(a, x->regexes, x->regex_count, sizeof *x->regexes);
         x->regexes[x->regex_count++] = (struct regex){code, list->count - 1};
     } else {
-        struct str key = kind == PATTERN_BARE ? word : without_dot(word);
+        struct str key = kind == PATTERN_BARE ? word
+                                              : with_alabels(a, without_dot(word), domain_of_entry(of, kind, word));
         uint64_t hash = hash_of(key);
         struct slot *slot;
 
@@ -251,6 +274,30 @@ static size_t find_regex(const struct pattern_index *x, struct str address)
     return item;
 }
 
+/* find_alabels - the same for an address whose domain has bytes above ASCII, as the DNS has that. */
+static size_t find_alabels(const struct pattern_index *x, struct str address)
+{
+    struct arena *a = arena_new(0);
+    struct str ascii = with_alabels(a, address, x->of == PATTERN_HOSTS ? 0 : str_rfind(address, '@') + 1);
+    size_t item = 0;
+
+    if (ascii.p != address.p) {
+        item = find_literal(x, ascii);
+        if (!item)
+            item = find_regex(x, ascii);
+    }
+    arena_free(&a);
+    return item;
+}
+
+static bool is_8bit(struct str s)
+{
+    for (size_t i = 0; i < s.n; i++)
+        if ((unsigned char)s.p[i] >= 0x80)
+            return true;
+    return false;
+}
+
 const struct pattern *pattern_find(const struct pattern_list *list, struct str address)
 {
     size_t item;
@@ -260,6 +307,8 @@ const struct pattern *pattern_find(const struct pattern_list *list, struct str a
     item = find_literal(list->index, address);
     if (!item)
         item = find_regex(list->index, address);
+    if (!item && is_8bit(address))
+        item = find_alabels(list->index, address);
     return item ? &list->items[item - 1] : NULL;
 }
 

@@ -6,9 +6,11 @@
  *     /regex/      PCRE2, case-blind, searched in the whole address or name
  *
  * each optionally followed by blanks and the text that the client is told. Without slashes nothing is a regular
- * expression: user+tag@x means itself. Comparison is case-blind (ASCII). Literal entries are found by hashing, so a list
- * may have a hundred thousand of them. Regular expressions have match and depth limits; one that meets its limit does
- * not match.
+ * expression: user+tag@x means itself. Comparison is case-blind (ASCII), and domains in UTF-8 are compared as the DNS
+ * has them: @bücher.test is @xn--bcher-kva.test, whichever of them stands in the list and whichever the client says.
+ * Literal entries are found by hashing, so a list may have a hundred thousand of them. Regular expressions see the
+ * address as it was said, then with its domain as the DNS has it; they have match and depth limits, and one that meets
+ * its limit does not match.
  */
 #ifndef MAIL_PATTERN_H
 #define MAIL_PATTERN_H

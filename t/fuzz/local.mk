@@ -1,8 +1,13 @@
 # t/fuzz/local.mk - fuzz targets. Everywhere: replay-NAME runs one on its corpus, and make check does so. With
-# --enable-fuzzers (clang): t/fuzz/NAME is a libFuzzer program. Configure that tree with
-#     CC=clang ./configure --enable-fuzzers --enable-sanitizers=fuzzer-no-link,address,undefined
-# and run for example
-#     mkdir -p found && t/fuzz/address -max_total_time=60 found t/fuzz/corpus/address
+# --enable-fuzzers (clang): t/fuzz/NAME is a libFuzzer program. t/fuzz/PARSERS lists who is fuzzed by what.
+#
+#     make fuzz                          every target for a minute, from its seeds
+#     make fuzz FUZZ_SECONDS=600 FUZZ_JOBS=4 FUZZ_TARGETS="mime session"
+#
+# A tree without the fuzzers makes one that has them, in fuzz-build.
+FUZZ_SECONDS = 60
+FUZZ_JOBS = 2
+FUZZ_TARGETS =
 
 fuzz_replays = \
 	t/fuzz/replay-address \
@@ -71,4 +76,21 @@ t_fuzz_session_LDADD = $(SMED_LIBS)
 t_fuzz_session_LDFLAGS = -fsanitize=fuzzer
 endif
 
-EXTRA_DIST += t/fuzz/corpus
+EXTRA_DIST += t/fuzz/corpus t/fuzz/PARSERS t/fuzz/run
+
+.PHONY: fuzz
+if FUZZERS
+fuzz_programs = $(filter t/fuzz/%,$(noinst_PROGRAMS))
+fuzz:
+	$(MAKE) $(AM_MAKEFLAGS) $(fuzz_programs)
+	$(srcdir)/t/fuzz/run '$(abs_top_builddir)' $(FUZZ_SECONDS) $(FUZZ_JOBS) $(FUZZ_TARGETS)
+else
+fuzz:
+	@$(MKDIR_P) fuzz-build
+	test -f fuzz-build/Makefile || (cd fuzz-build && '$(abs_srcdir)/configure' CC=clang --enable-fuzzers \
+		--enable-sanitizers=fuzzer-no-link,address,undefined >configure.log)
+	$(MAKE) -C fuzz-build fuzz FUZZ_SECONDS='$(FUZZ_SECONDS)' FUZZ_JOBS='$(FUZZ_JOBS)' FUZZ_TARGETS='$(FUZZ_TARGETS)'
+distclean-local: fuzz-distclean
+fuzz-distclean:
+	rm -rf fuzz-build
+endif

@@ -2,6 +2,8 @@
  * byte says which reader has the rest. */
 #include "fuzz.h"
 
+#include "../../milter/mail/mime_edit.h"
+#include "../../milter/mail/mime_tnef.h"
 #include "../../milter/worker.h"
 #include "../../milter/worker_frame.h"
 #include "../../milter/worker_tnef.h"
@@ -47,11 +49,29 @@ static void name_is_safe(struct str name)
         must((unsigned char)name.p[i] >= 0x20 && name.p[i] != 0x7f && !strchr("/\\\"", name.p[i]));
 }
 
+/* fields_are_safe - whole lines with CRLF, printable ASCII, each a field or folded. */
+static void fields_are_safe(struct str head)
+{
+    struct str line;
+
+    must(head.n > 2 && str_is(str_slice(head, head.n - 2, head.n), STR("\r\n")));
+    while (str_split(&head, '\n', &line)) {
+        if (line.n == 0 && head.n == 0)
+            return;
+        must(line.n > 1 && line.p[line.n - 1] == '\r');
+        must(line.p[0] == ' ' || line.p[0] == '\t' || str_find(line, ':') < line.n);
+        for (size_t i = 0; i + 1 < line.n; i++)
+            must(line.p[i] == '\t' || ((unsigned char)line.p[i] >= 0x20 && (unsigned char)line.p[i] < 0x7f));
+    }
+}
+
 static void as_tnef(struct arena *a, struct str bytes)
 {
     struct tnef_content content;
+    struct mime_new *parts;
     struct str why;
-    bool good = worker_tnef_answer(a, bytes, &content, &why);
+    size_t count;
+    bool good = worker_tnef_answer(a, bytes, &content, &why), keep;
 
     must(good == (why.n == 0));
     if (!good)
@@ -63,6 +83,11 @@ static void as_tnef(struct arena *a, struct str bytes)
         name_is_safe(p->name);
         must(p->kind < TNEF_KINDS && str_find(p->type, '/') < p->type.n);
         touch(p->data);
+    }
+    parts = mime_from_tnef(a, &content, bytes.n % 2, &count, &keep);
+    for (size_t i = 0; i < count; i++) {
+        fields_are_safe(parts[i].head);
+        touch(parts[i].bytes);
     }
 }
 
