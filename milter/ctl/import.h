@@ -89,7 +89,8 @@ enum sme_account_kind { SME_USER, SME_GROUP, SME_PSEUDONYM, SME_IBAY, SME_SYSTEM
 struct sme_account {
     struct str name;  /* lower case; of a pseudonym perhaps a whole address "x@example.org" */
     enum sme_account_kind kind;
-    struct str goes_to; /* of a pseudonym: its Account; of a user with EmailForward: the forward address */
+    struct str goes_to; /* of a pseudonym: its Account; of a user whose EmailForward says so: ForwardAddress */
+    bool keeps_copy;    /* EmailForward=both: his own mailbox gets it too */
     bool receives;    /* can get mail */
     bool internal;    /* Visible=internal: hidden from strangers */
     struct sme_source from;

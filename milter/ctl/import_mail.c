@@ -59,10 +59,23 @@ static bool is_server(struct str text, struct str *host)
     return ip_parse(*host, &ip) || domain_is_hostname(*host, false);
 }
 
+/* is_us - by any of this machine's names and addresses; 0.0.0.0 is one too, to connect(). */
+static bool is_us(struct import *im, struct str host)
+{
+    const struct str own[] = {im->sme.local_ip.value, im->sme.external_ip.value, STR("0.0.0.0"), STR("::")};
+    struct ip ip, ours;
+
+    if (!ip_parse(host, &ip))
+        return str_is_nocase(host, STR("localhost")) || str_is_nocase(host, im->sme.hostname);
+    for (size_t i = 0; i < sizeof own / sizeof *own; i++)
+        if (ip_parse(own[i], &ours) && ip_equal(ip, ours))
+            return true;
+    return ip_is_loopback(ip);
+}
+
 /* usable_server - whether mail can be given to that host; what is wrong with it is said, and it is emptied. */
 static void usable_server(struct import *im, struct sme_text *server)
 {
-    struct ip ip, own;
     struct str host;
 
     if (server->value.n == 0)
@@ -71,9 +84,7 @@ static void usable_server(struct import *im, struct sme_text *server)
         import_left_out(&im->notes, server->from, "\"" STR_FMT "\" is no host, host:port or address",
                         STR_ARG(shown(server->value)));
         server->value = STR_NONE;
-    } else if (str_is_nocase(host, STR("localhost")) || str_is_nocase(host, im->sme.hostname) ||
-               (ip_parse(host, &ip) && (ip_is_loopback(ip) || (ip_parse(im->sme.local_ip.value, &own) &&
-                                                               ip_equal(ip, own))))) {
+    } else if (is_us(im, host)) {
         import_left_out(&im->notes, server->from, "\"" STR_FMT "\" is this machine itself: mail would go in a circle",
                         STR_ARG(shown(server->value)));
         server->value = STR_NONE;
@@ -294,6 +305,24 @@ static bool is_recipient(struct import *im, struct str name)
            (at == name.n || import_domain_name(im->a, str_slice(name, at + 1, name.n), &domain));
 }
 
+/* forwarding - ForwardAddress stays in the record when its user switches forwarding off; EmailForward alone decides. */
+static void forwarding(struct import *im, const struct esmith_record *record, struct sme_account *account)
+{
+    struct str how = prop_of(record, "EmailForward"), to = prop_of(record, "ForwardAddress");
+
+    account->keeps_copy = str_is(how, STR("both"));
+    if (account->keeps_copy || str_is(how, STR("forward"))) {
+        account->goes_to = to;
+    } else if (how.n && !str_is(how, STR("local")) && !str_is(how, STR("procmail"))) {
+        import_left_out(&im->notes, source_of(im->a, &im->accounts, record, "EmailForward", true),
+                        "\"" STR_FMT "\" is none of: local forward both procmail; its mail stays here",
+                        STR_ARG(shown(how)));
+    } else if (to.n) {
+        import_notice(&im->notes, source_of(im->a, &im->accounts, record, "ForwardAddress", true),
+                      "has no effect: EmailForward says that its mail stays here");
+    }
+}
+
 static void one_account(struct import *im, const struct esmith_record *record)
 {
     struct sme_account account = {.name = str_lower(im->a, record->key),
@@ -314,7 +343,10 @@ static void one_account(struct import *im, const struct esmith_record *record)
                        (str_is(record->type, STR("system")) &&
                         (account.internal || str_is(account.name, STR("admin")) ||
                          str_is(account.name, STR("root")) || str_is(account.name, STR("shared"))));
-    account.goes_to = prop_of(record, account.kind == SME_PSEUDONYM ? "Account" : "ForwardAddress");
+    if (account.kind == SME_PSEUDONYM)
+        account.goes_to = prop_of(record, "Account");
+    else
+        forwarding(im, record, &account);
     if (account.receives && !is_recipient(im, account.name)) {
         import_left_out(&im->notes, account.from, "the account's name cannot be that of a mailbox");
         return;

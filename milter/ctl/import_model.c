@@ -116,22 +116,25 @@ static void service(struct import *im, enum sme_port port)
             unknown_property(im, record, &record->props[i], import_filter_rows, import_service_rows);
 }
 
-/* same_ports - two services cannot share one; the later one keeps its usual port. */
+/* same_ports - two services cannot share one: Postfix would not start. The one that is not on its usual port goes back
+ * there, which may be where a third one is by now; each moves once at most. */
 static void same_ports(struct import *im)
 {
     static const long usual[SME_PORTS] = {25, 465, 587};
 
-    for (int i = 1; i < SME_PORTS; i++) {
-        struct sme_number *port = &im->sme.service[i].port;
-
+    for (int i = 1; i < SME_PORTS; i++)
         for (int k = 0; k < i; k++) {
-            if (port->value != im->sme.service[k].port.value)
+            int moves = im->sme.service[i].port.value == usual[i] ? k : i;
+            struct sme_number *port = &im->sme.service[moves].port;
+
+            if (im->sme.service[i].port.value != im->sme.service[k].port.value)
                 continue;
-            import_left_out(&im->notes, port->from, "port %ld is %s's already; %ld is used", port->value, records[k],
-                            usual[i]);
-            port->value = usual[i];
+            import_left_out(&im->notes, port->from, "port %ld is %s's already; %ld is used", port->value,
+                            records[moves == i ? k : i], usual[moves]);
+            port->value = usual[moves];
+            i = 0;
+            break;
         }
-    }
 }
 
 /* ---- the machine ---- */

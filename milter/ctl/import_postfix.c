@@ -305,12 +305,13 @@ static void aliases(struct postfix_import *p, struct buf *b)
             continue;
         }
         if (pairs.len <= INLINE_MOST)
-            buf_addf(&pairs, "%s{" STR_FMT " = " STR_FMT "}", pairs.len ? ", " : "", STR_ARG(account->name),
-                     STR_ARG(account->goes_to));
+            buf_addf(&pairs, "%s{" STR_FMT " = " STR_FMT "%s" STR_FMT "}", pairs.len ? ", " : "",
+                     STR_ARG(account->name), STR_ARG(account->keeps_copy ? account->name : STR_NONE),
+                     account->keeps_copy ? ", " : "", STR_ARG(account->goes_to));
         add_from(&from, account->from);
         if (account->kind != SME_PSEUDONYM)
-            import_done(p->notes, account->from, "virtual_alias_maps: its mail goes to " STR_FMT,
-                        STR_ARG(account->goes_to));
+            import_done(p->notes, account->from, "virtual_alias_maps: its mail goes to " STR_FMT "%s",
+                        STR_ARG(account->goes_to), account->keeps_copy ? ", and to its mailbox" : "");
     }
     table(p, b, (struct sme_source){.name = buf_str(&from)}, "virtual_alias_maps", &pairs);
     if (groups)

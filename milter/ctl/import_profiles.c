@@ -1,25 +1,33 @@
 /* import_profiles.c - what may differ between the ports, and the profiles in which it does. */
 #include "../config.h"
+#include "../mail/address.h"
 #include "import_conf.h"
 
 /* ---- policies that every port has ---- */
 
-static const char *bcc_to(struct writer *w, const struct sme_filter *f)
+static struct str bcc_address(struct writer *w, const struct sme_filter *f)
 {
     struct str user = f->bcc_user.value, domain = w->im->sme.domain_name.value;
 
     if (user.n && str_find(user, '@') == user.n && domain.n)
         user = arena_printf(w->im->a, STR_FMT "@" STR_FMT, STR_ARG(user), STR_ARG(domain));
-    return conf_quoted(w, user);
+    return user;
 }
 
+static const char *bcc_to(struct writer *w, const struct sme_filter *f)
+{
+    return conf_quoted(w, bcc_address(w, f));
+}
+
+/* bcc_on - a copy to what is no address would bounce, to the sender of each message. */
 static bool bcc_on(struct writer *w, const struct sme_filter *f)
 {
-    bool whole = str_find(f->bcc_user.value, '@') < f->bcc_user.value.n || w->im->sme.domain_name.value.n;
+    struct address to = address_parse(w->im->a, bcc_address(w, f));
+    bool whole = to.well_formed && to.domain.n;
 
-    if (f->bcc.value && (f->bcc_user.value.n == 0 || !whole))
+    if (f->bcc.value && !whole)
         import_left_out(&w->im->notes, f->bcc_user.from, "no address can be made of it: no copies are sent");
-    return f->bcc.value && f->bcc_user.value.n && whole && !str_is(f->bcc_mode.value, STR("off"));
+    return f->bcc.value && whole && !str_is(f->bcc_mode.value, STR("off"));
 }
 
 static void bcc(struct writer *w, const struct sme_filter *f)

@@ -231,6 +231,11 @@ def odd_values(tap):
                    done.stdout)
             if option:
                 tap.same(server.show(option), default, f"{prop} = {value}: the default")
+    for user in ("maillog@", "@here.test", "two words", "admin,bart", "a@b@here.test", ""):
+        with Server(qpsmtpd={"Bcc": "enabled", "BccUser": user}) as server:
+            done = server.run()
+            tap.ok(done.returncode == 1 and "left out: qpsmtpd{BccUser}: no address can be made of it" in done.stdout and
+                   server.show("bcc.enabled") is None, f"BccUser = {user}: no copies", done.returncode, done.stdout)
     with Server(qpsmtpd={"HeloPolcy": "rfc", "AllowHosts": "1.2.3.4"}, raw={}) as server:
         done = server.run()
         tap.ok(done.returncode == 1 and "left out: qpsmtpd{HeloPolcy}: there is no such property; did you mean HeloPolicy?"
@@ -378,6 +383,49 @@ def recipients(tap):
         tap.same(server.show("smtp_forward.routes"), '{"inner.test 10.0.0.9"}', "MailServer: the inner server is asked")
         status, said = server.judge(rcpt="anybody@inner.test")
         tap.hasnt(said, "invalid recipient", "goodrcptto knows nobody of that domain, and refuses nobody")
+
+
+def forwarding(tap):
+    """EmailForward decides where a user's mail goes; an address that was left in the record does not."""
+    rows = {"": None, "local": None, "procmail": None, "sometimes": None, "forward": "lisa@far.test",
+            "both": "lisa, lisa@far.test"}
+    for how, wanted in rows.items():
+        with Server(accounts={"lisa": f"user|EmailForward|{how}|ForwardAddress|lisa@far.test"}) as server, Sandbox() as box:
+            done = server.run()
+            with open(os.path.join(server.out, "postfix/main.cf")) as f:
+                maps = re.findall(r"(?m)^virtual_alias_maps = (.*)", f.read())
+            got = maps and subprocess.run(["postmap", "-c", box.conf, "-q", "lisa", maps[0]], capture_output=True,
+                                          text=True, timeout=60).stdout.strip()
+            tap.same(got or None, wanted, f"EmailForward={how}")
+            told = {None: "notice: lisa{ForwardAddress}: has no effect"}.get(wanted, "lisa: virtual_alias_maps")
+            if how == "sometimes":
+                told = 'left out: lisa{EmailForward}: "sometimes" is none of'
+            tap.ok(told in done.stdout and done.returncode == (how == "sometimes"), f"EmailForward={how}: it is said",
+                   done.returncode, done.stdout)
+
+
+def ports(tap):
+    """Whatever the ports are, each service has one of its own."""
+    for qp, sq, uq, wanted in ((465, 465, 587, [25, 465, 587]), (25, 25, 25, [25, 465, 587]), (587, 25, 587, [25, 465, 587]),
+                               (2525, 465, 2525, [2525, 465, 587]), (465, 25, 587, [465, 25, 587])):
+        with Server({"TCPPort": qp}, {"TCPPort": sq}, {"TCPPort": uq}) as server:
+            done = server.run()
+            with open(os.path.join(server.out, "postfix/master.cf")) as f:
+                got = [{"smtp": 25, "submissions": 465, "submission": 587}.get(name, name)
+                       for name in re.findall(r"(?m)^(\S+) inet", f.read())]
+            tap.same([int(port) for port in got], wanted, f"TCPPort {qp}, {sq}, {uq}")
+            tap.same(done.returncode, int([qp, sq, uq] != wanted), "and what is changed is named")
+
+
+def circles(tap):
+    """A MailServer that is this machine, by whichever of its addresses."""
+    for host in ("127.0.0.1:2525", "192.168.1.1", "203.0.113.7", "0.0.0.0", "[::]:25", "localhost", "MAIL.here.test"):
+        with Server(domains=dict(DOMAINS, **{"inner.test": f"domain|MailServer|{host}"}),
+                    plain={"ExternalIP": "203.0.113.7"}) as server:
+            done = server.run()
+            tap.ok(done.returncode == 1 and "is this machine itself" in done.stdout and
+                   server.show("smtp_forward.routes") == "{}", f"MailServer {host}: mail would go in a circle",
+                   done.stdout, server.show("smtp_forward.routes"))
 
 
 def networks(tap):
@@ -694,6 +742,9 @@ def main(tap):
     spam(tap)
     attachments(tap)
     recipients(tap)
+    forwarding(tap)
+    ports(tap)
+    circles(tap)
     networks(tap)
     bad_input(tap)
     files(tap)
