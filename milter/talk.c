@@ -288,6 +288,14 @@ static void say(struct talk *t)
     }
 }
 
+/* says_more - behind the end of its answer, as far as that has come. */
+static bool says_more(const struct talk *t, size_t end)
+{
+    char c;
+
+    return end + 1 < t->heard.len || (!t->scripted && recv(t->fd, &c, 1, MSG_DONTWAIT | MSG_PEEK) > 0);
+}
+
 /* heard - look through what is new for the end; false once the conversation is over. */
 static bool heard(struct talk *t, size_t from)
 {
@@ -303,7 +311,8 @@ static bool heard(struct talk *t, size_t from)
     }
     if (end == text.n)
         return true;
-    t->answer = (struct talk_answer){.ok = true, .early = is_early(t), .text = str_slice(text, 0, end)};
+    t->answer = (struct talk_answer){.ok = true, .early = is_early(t), .more = says_more(t, end),
+                                     .text = str_slice(text, 0, end)};
     finish(t);
     return false;
 }

@@ -41,6 +41,7 @@ struct talk_plan {
 struct talk_answer {
     bool ok;
     bool early;         /* the service answered before it can have heard all: it may refuse so, not approve */
+    bool more;          /* there were bytes behind the one that ends it: nor is that an approval */
     struct str text;    /* the answer, without the byte that ends it; lives as long as the arena */
     struct str problem; /* otherwise: plain words, with system's reason */
 };

@@ -4,14 +4,14 @@
  *         ╲─────────────── died, talks nonsense ──────────────────────────────────────────▲
  *
  * Only this thread starts, kills and waits for processes, so that no process id is ever used for somebody else's. What
- * died is started again, later each time when it died young.
+ * died is started again, later each time when it died young. A server whose jobs say nothing for a while is asked
+ * whether it lives; one that does not answer is killed.
  */
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
-#include <spawn.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -28,10 +28,6 @@
 #include "worker_inside.h"
 #include "worker_server.h"
 
-#ifndef PKGLIBEXECDIR
-#define PKGLIBEXECDIR "/usr/libexec/sme-milter"
-#endif
-#define PROGRAM "sme-milter-worker"
 #define LOOK_MS 60000
 #define SETTLE_MS 1500         /* signatures that were changed just now may be changed again at once */
 #define LOAD_MS 600000         /* the whole of ClamAV's signatures, on a slow machine */
@@ -43,6 +39,7 @@
 #define BURY_MS 50
 #define STOP_MS 1000
 #define JOBS_MOST 16
+#define PONG_MS 5000           /* a server only forks; on a machine that swaps it takes its time */
 
 struct workers workers = {.lock = PTHREAD_MUTEX_INITIALIZER};
 
@@ -51,10 +48,8 @@ static struct {
     int bell;          /* eventfd */
     int program;       /* O_PATH: an upgrade does not change what runs */
     const char *tmp;
-    int64_t look_ms;
+    int64_t look_ms, pong_ms;
 } keeper = {.bell = -1, .program = -1};
-
-extern char **environ;
 
 static void ring(void)
 {
@@ -80,6 +75,21 @@ struct crew *worker_crew(const char *kind, struct str directory)
             return c;
     }
     return NULL;
+}
+
+/* real_ms - the machine's own time: what the tests' clock says is no reason to kill anybody. */
+static int64_t real_ms(void)
+{
+    struct timespec now;
+
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000 + 1; /* never 0 */
+}
+
+void worker_doubt(struct server *s)
+{
+    s->doubted = true;
+    ring();
 }
 
 void worker_broken(struct server *s)
@@ -129,33 +139,6 @@ static struct server *free_server(void)
     return NULL;
 }
 
-static bool spawn(struct server *s, const struct crew *c, int theirs)
-{
-    char path[32], *arguments[] = {(char *)(uintptr_t)PROGRAM, (char *)(uintptr_t)c->kind, s->tmp,
-                                   (char *)(uintptr_t)c->directory, NULL};
-    posix_spawn_file_actions_t actions;
-    posix_spawnattr_t attributes;
-    sigset_t all, none;
-    int error;
-
-    snprintf(path, sizeof path, "/proc/self/fd/%d", keeper.program);
-    sigfillset(&all);
-    sigemptyset(&none);
-    if (posix_spawn_file_actions_init(&actions) != 0 || posix_spawnattr_init(&attributes) != 0)
-        log_panic("out of memory");
-    error = posix_spawn_file_actions_addopen(&actions, STDIN_FILENO, "/dev/null", O_RDONLY, 0);
-    error = error ? error : posix_spawn_file_actions_addopen(&actions, STDOUT_FILENO, "/dev/null", O_WRONLY, 0);
-    error = error ? error : posix_spawn_file_actions_adddup2(&actions, theirs, WORKER_SOCKET);
-    error = error ? error : posix_spawnattr_setsigdefault(&attributes, &all);
-    error = error ? error : posix_spawnattr_setsigmask(&attributes, &none);
-    error = error ? error : posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETSIGMASK);
-    error = error ? error : posix_spawn(&s->pid, path, &actions, &attributes, arguments, environ);
-    posix_spawn_file_actions_destroy(&actions);
-    posix_spawnattr_destroy(&attributes);
-    errno = error;
-    return error == 0;
-}
-
 static void postpone(struct crew *c)
 {
     c->backoff = c->backoff == 0 ? BACKOFF_FIRST_MS : c->backoff * 2;
@@ -175,7 +158,7 @@ static void start_server(struct crew *c)
     }
     *s = (struct server){.fd = pair[0], .stamp = c->seen};
     snprintf(s->tmp, sizeof s->tmp, "%s/sme-worker-XXXXXX", keeper.tmp);
-    if (!mkdtemp(s->tmp) || !spawn(s, c, pair[1])) {
+    if (!mkdtemp(s->tmp) || !worker_spawn(s, c, keeper.program, pair[1])) {
         log_error("a worker for %s cannot be started: %s", c->kind, strerror(errno));
         set_text(c->why, STR("its worker cannot be started"));
         rmdir(s->tmp);
@@ -185,7 +168,7 @@ static void start_server(struct crew *c)
     } else {
         enter(s, SERVER_LOADING);
         c->loading = s;
-        workers.starts++;
+        s->number = ++workers.starts;
     }
     close(pair[1]);
 }
@@ -267,12 +250,48 @@ static void hear_server(struct crew *c, struct server *s)
             server_ready(c, s, version, count);
             return;
         }
+        if (f.type == FRAME_PONG && s->pinged && !f.payload.n) {
+            s->pinged = 0;
+            return;
+        }
         if (f.type != FRAME_FAILED || !frame_str(&f.payload, TEXT_ROOM - 1, &why) || !why.n)
             why = STR("it says something else than it should");
     } else if (n > 0) {
         why = STR("it says something else than it should");
     }
     server_lost(c, s, why);
+}
+
+/* ask_whether_it_lives - a server that is stopped, or hangs, takes jobs without doing any: it makes place for one that
+ * works. Its jobs end with it, and are given to the next one. */
+static void ask_whether_it_lives(struct crew *c)
+{
+    struct server *s = c->serving;
+    struct arena *a;
+    struct buf b;
+    struct str frame;
+
+    if (s && s->pinged && real_ms() - s->pinged > keeper.pong_ms) {
+        hear_server(c, s); /* it may have answered while we slept */
+        if (c->serving == s && s->pinged) {
+            c->silent = s->number;
+            server_lost(c, s, STR("it does nothing any more"));
+        }
+        return;
+    }
+    if (!s || s->pinged || !s->doubted)
+        return;
+    a = arena_new(0);
+    b = buf_in(a);
+    frame_begin(&b, FRAME_PING);
+    frame = frame_end(&b);
+    if (send(s->fd, frame.p, frame.n, MSG_NOSIGNAL | MSG_DONTWAIT) == (ssize_t)frame.n) {
+        s->doubted = false;
+        s->pinged = real_ms();
+    } else if (errno != EAGAIN) {
+        worker_broken(s);
+    }
+    arena_free(&a);
 }
 
 /* ---- the keeper's round ---- */
@@ -328,6 +347,7 @@ static void look_after(struct crew *c)
         return;
     }
     look_at_signatures(c);
+    ask_whether_it_lives(c);
     if (c->loading && now - c->loading->since > LOAD_MS)
         server_lost(c, c->loading, STR("it takes too long to load"));
     if (!c->serving && !c->loading && now >= c->start_at)
@@ -431,36 +451,6 @@ static void *keep(void *unused)
 
 /* ---- the interface ---- */
 
-/* beyond_three - a descriptor that the worker's socket does not take the place of. */
-static int beyond_three(int fd)
-{
-    int high = fd < 0 ? -1 : fcntl(fd, F_DUPFD_CLOEXEC, WORKER_SOCKET + 1);
-
-    if (fd >= 0)
-        close(fd);
-    return high;
-}
-
-static int open_program(const char *named)
-{
-    char path[PATH_ROOM];
-    ssize_t n;
-    int fd;
-
-    if (named)
-        return beyond_three(open(named, O_PATH | O_CLOEXEC));
-    n = readlink("/proc/self/exe", path, sizeof path - sizeof PROGRAM);
-    while (n > 0 && path[n - 1] != '/')
-        n--;
-    if (n > 0) {
-        memcpy(path + n, PROGRAM, sizeof PROGRAM);
-        fd = open(path, O_PATH | O_CLOEXEC);
-        if (fd >= 0)
-            return beyond_three(fd);
-    }
-    return beyond_three(open(PKGLIBEXECDIR "/" PROGRAM, O_PATH | O_CLOEXEC));
-}
-
 static unsigned slots_here(void)
 {
     long n = sysconf(_SC_NPROCESSORS_ONLN);
@@ -474,11 +464,12 @@ bool worker_start(const struct worker_settings *settings)
     int error;
 
     keeper.look_ms = settings->look_ms ? settings->look_ms : LOOK_MS;
+    keeper.pong_ms = settings->pong_ms ? settings->pong_ms : PONG_MS;
     keeper.tmp = settings->tmp ? settings->tmp : "/tmp";
-    keeper.program = open_program(settings->program);
+    keeper.program = worker_open_program(settings->program);
     keeper.bell = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     if (keeper.program < 0 || keeper.bell < 0) {
-        log_error("there are no workers, neither libclamav nor tnef2mime: %s: %s", PROGRAM, strerror(errno));
+        log_error("there are no workers, neither libclamav nor tnef2mime: %s: %s", WORKER_PROGRAM, strerror(errno));
         return false;
     }
     pthread_condattr_init(&attributes);

@@ -28,6 +28,7 @@ struct worker_settings {
     const char *tmp;     /* where temporary directories are made; NULL: /tmp */
     unsigned jobs;       /* at once, of each kind of work; 0: as there are processors */
     int64_t look_ms;     /* how often the directories of signatures are looked at; 0: every minute */
+    int64_t pong_ms;     /* how long a server may say nothing when it is asked whether it lives; 0: 5 seconds */
 };
 
 bool worker_start(const struct worker_settings *settings); /* false, and logged: there will be no workers */

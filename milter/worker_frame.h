@@ -22,6 +22,8 @@ enum frame_type {
     FRAME_FAILED,    /* server, job: why */
     FRAME_JOB,       /* to the server: bytes of the message, ms until the deadline; two descriptors go with it */
     FRAME_ANSWER,    /* job: as its kind does */
+    FRAME_PING,      /* to the server: does it still look after its jobs? */
+    FRAME_PONG,      /* server: it does */
     FRAME_TYPES,
 };
 

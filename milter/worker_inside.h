@@ -11,6 +11,7 @@
 
 #define CREWS_MOST 8
 #define SERVERS_MOST 32 /* with those that are ending */
+#define WORKER_PROGRAM "sme-milter-worker"
 #define PATH_ROOM 512
 #define TEXT_ROOM 512
 
@@ -23,6 +24,9 @@ struct server {
     int64_t since;       /* clock_ms() of the state's beginning */
     bool killed;
     uint64_t stamp;      /* of the signatures, looked at before it began to load */
+    unsigned long number; /* of those that were started */
+    bool doubted;        /* a job hears nothing */
+    int64_t pinged;      /* when it was asked whether it lives, by the machine's clock; 0: it was not, or answered */
     char tmp[PATH_ROOM];
     char version[TEXT_ROOM]; /* of its signatures */
 };
@@ -37,6 +41,7 @@ struct crew {
     uint64_t seen;         /* the stamp at the last look */
     uint64_t failed;       /* the stamp with which loading failed; 0: it did not */
     char why[TEXT_ROOM];   /* nothing serves; empty: it is being loaded */
+    unsigned long silent;  /* the number of the last server that was killed for its silence */
 };
 
 extern struct workers {
@@ -52,6 +57,14 @@ extern struct workers {
 
 /* worker_crew - under the lock; NULL: there is none. */
 struct crew *worker_crew(const char *kind, struct str directory);
+
+int worker_open_program(const char *named); /* NULL: beside this one, or where it was installed; -1: errno says why */
+
+/* worker_spawn - its pid is in the server; `theirs` is its end of the control socket. False: errno says why. */
+bool worker_spawn(struct server *s, const struct crew *c, int program, int theirs);
+
+/* worker_doubt - under the lock: a job of this server hears nothing; it is asked whether it lives. */
+void worker_doubt(struct server *s);
 
 /* worker_broken - under the lock: its control socket does not take a job. */
 void worker_broken(struct server *s);

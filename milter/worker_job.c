@@ -30,6 +30,8 @@ struct worker_job {
     enum job_state state;
     bool slot;              /* it holds one */
     bool good;
+    bool again;             /* its first server did nothing any more */
+    unsigned long server;   /* its number */
     const char *kind;
     struct str directory;
     const struct str *pieces;
@@ -149,6 +151,7 @@ static bool give(struct worker_job *job, int message, int socket)
     crew = worker_crew(job->kind, job->directory);
     if (crew && crew->serving) {
         given = send_order(job, crew->serving->fd, message, socket);
+        job->server = crew->serving->number;
         if (!given && errno != EAGAIN)
             worker_broken(crew->serving);
     }
@@ -252,6 +255,37 @@ static void heard_all(struct worker_job *job)
     }
 }
 
+/* try_again - once, where the server was killed for its silence: it did not die of this job. */
+static bool try_again(struct worker_job *job)
+{
+    struct crew *crew;
+
+    if (job->heard || job->again)
+        return false;
+    pthread_mutex_lock(&workers.lock);
+    crew = worker_crew(job->kind, job->directory);
+    job->again = crew && crew->silent == job->server;
+    pthread_mutex_unlock(&workers.lock);
+    if (!job->again)
+        return false;
+    end(job);
+    job->state = JOB_WAITING;
+    return true;
+}
+
+/* doubt - nothing was heard for a while: the job takes its time, or nobody does it. */
+static void doubt(const struct worker_job *job)
+{
+    struct crew *crew;
+
+    pthread_mutex_lock(&workers.lock);
+    crew = worker_crew(job->kind, job->directory);
+    if (crew && crew->serving && crew->serving->number == job->server && !crew->serving->doubted &&
+        !crew->serving->pinged)
+        worker_doubt(crew->serving);
+    pthread_mutex_unlock(&workers.lock);
+}
+
 static void hear(struct worker_job *job)
 {
     char *to = job->bytes ? job->bytes + job->heard : job->head + job->heard;
@@ -259,6 +293,8 @@ static void hear(struct worker_job *job)
     ssize_t n = recv(job->fd, to, room, MSG_DONTWAIT);
 
     if (n < 0 && (errno == EAGAIN || errno == EINTR))
+        return;
+    if (n <= 0 && try_again(job))
         return;
     if (n <= 0) {
         fail(job, STR("the worker ended without an answer"));
@@ -288,6 +324,8 @@ static void wait_answer(struct worker_job *job)
             fail(job, STR("the worker did not answer in time"));
         else if (poll(&p, 1, (int)waiting_slice(left > WAIT_STEP_MS ? WAIT_STEP_MS : left)) > 0)
             hear(job);
+        else if (!job->heard)
+            doubt(job);
     }
 }
 
@@ -317,8 +355,10 @@ bool worker_finish(struct worker_job *job, struct str *answer, struct str *why)
 {
     if (job->state != JOB_DONE) {
         waiting_begin();
-        wait_turn(job);
-        wait_answer(job);
+        while (job->state != JOB_DONE) {
+            wait_turn(job);
+            wait_answer(job);
+        }
         waiting_end();
     }
     *answer = job->answer;

@@ -211,7 +211,15 @@ static void reap(void)
 
 /* ---- the daemon ---- */
 
-/* take_order - a frame and its two descriptors. What is not that ends us: the daemon says nothing else. */
+static bool say_pong(void)
+{
+    struct buf b = buf_in(server.arena);
+
+    frame_begin(&b, FRAME_PONG);
+    return send_whole(WORKER_SOCKET, frame_end(&b));
+}
+
+/* take_order - a frame, and two descriptors if it is a job. What is not that ends us: the daemon says nothing else. */
 static bool take_order(void)
 {
     char bytes[FRAME_CONTROL_MOST], room[CMSG_SPACE(2 * sizeof(int))] __attribute__((aligned(16)));
@@ -225,6 +233,9 @@ static bool take_order(void)
 
     if (n < 0)
         return errno == EAGAIN || errno == EINTR;
+    if (!c && n > 0 && frame_read((struct str){bytes, (size_t)n}, sizeof bytes, &f) == FRAME_WHOLE &&
+        f.type == FRAME_PING && !f.payload.n)
+        return say_pong();
     if (!c || c->cmsg_type != SCM_RIGHTS || c->cmsg_len != CMSG_LEN(sizeof fds) ||
         m.msg_flags & (MSG_TRUNC | MSG_CTRUNC))
         return false;

@@ -8,6 +8,7 @@
 #include "policy.h"
 
 #define MAGIC_MOST 256 /* bytes */
+#define NAME_MOST 1024 /* bytes of a file's name that globs look at */
 
 struct signature {
     struct str name;
@@ -140,8 +141,16 @@ static size_t unseen(struct str s)
     return c0 == 0xef && c1 == 0xbb && c2 == 0xbf ? 3 : 0;
 }
 
-/* plain_name - the name of the file that Windows would make: lower-case, without path, without dots and blanks at the
- * end. What follows a colon is a stream of the same file. */
+/* without_end - what Windows, or a mail reader, leaves out at the end of a name. */
+static struct str without_end(struct str name)
+{
+    while (name.n && memchr(". \"'/\\", name.p[name.n - 1], 6))
+        name.n--;
+    return name;
+}
+
+/* plain_name - the name of the file that Windows would make: lower-case, without path and quotes, without dots and
+ * blanks at the end. What follows a colon is a stream of the same file. */
 static struct str plain_name(struct arena *a, struct str name)
 {
     char *out = arena_alloc(a, name.n + 1);
@@ -156,6 +165,7 @@ static struct str plain_name(struct arena *a, struct str name)
         else
             out[plain.n++] = name.p[i] >= 'A' && name.p[i] <= 'Z' ? (char)(name.p[i] | 0x20) : name.p[i];
     }
+    plain = without_end(plain);
     for (size_t i = plain.n; i-- > 0;) {
         if (plain.p[i] == '/' || plain.p[i] == '\\') {
             plain = str_slice(plain, i + 1, plain.n);
@@ -165,9 +175,18 @@ static struct str plain_name(struct arena *a, struct str name)
     colon = str_find(plain, ':');
     if (colon > 1)
         plain.n = colon < plain.n ? colon : plain.n;
-    while (plain.n && (plain.p[plain.n - 1] == '.' || plain.p[plain.n - 1] == ' ' || plain.p[plain.n - 1] == '"'))
-        plain.n--;
-    return plain;
+    while (plain.n && memchr(" \"'", plain.p[0], 3))
+        plain = str_slice(plain, 1, plain.n);
+    return without_end(plain);
+}
+
+/* short_name - of a very long one its beginning and its end: the end says what it is, and a glob may name both. */
+static struct str short_name(struct arena *a, struct str name)
+{
+    if (name.n <= NAME_MOST)
+        return name;
+    return arena_printf(a, STR_FMT STR_FMT, STR_ARG(str_slice(name, 0, NAME_MOST / 2)),
+                        STR_ARG(str_slice(name, name.n - NAME_MOST / 2, name.n)));
 }
 
 /* glob - * any bytes, ? one; goes back to the last star only, so it costs at most name times pattern. */
@@ -214,17 +233,35 @@ static bool begins(struct str bytes, const struct signature *s)
     return s->bits % 8 == 0 || (((unsigned char)bytes.p[whole] ^ s->magic[whole]) & mask) == 0;
 }
 
+/* readings_of - as given, as Windows writes it, and what is left of it where C's strings end. */
+#define READINGS 3
+static void readings_of(struct arena *a, struct str name, struct str readings[READINGS])
+{
+    readings[0] = short_name(a, str_lower(a, name));
+    readings[1] = short_name(a, plain_name(a, name));
+    readings[2] = short_name(a, plain_name(a, str_slice(name, 0, str_find(name, '\0'))));
+}
+
+static bool is_named(struct str pattern, const struct str readings[READINGS])
+{
+    for (size_t i = 0; i < READINGS; i++)
+        if (glob(pattern, readings[i]))
+            return true;
+    return false;
+}
+
 static bool look_at_names(struct look *l, const struct mime_part *part)
 {
     for (size_t i = 0; i < part->names.count; i++) {
-        struct str name = plain_name(l->scratch, str_slice(part->names.items[i], 0, 1024));
+        struct str name = part->names.items[i], readings[READINGS];
 
+        readings_of(l->scratch, name, readings);
         for (size_t k = 0; k < l->options->globs.count; k++) {
-            if (!glob(l->options->globs.items[k], name))
+            if (!is_named(l->options->globs.items[k], readings))
                 continue;
             l->by_name = true;
             l->pattern = l->options->names.items[k];
-            l->name = str_dup(l->arena, str_slice(part->names.items[i], 0, 255));
+            l->name = str_dup(l->arena, str_slice(name, 0, 255));
             return true;
         }
     }

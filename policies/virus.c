@@ -230,9 +230,9 @@ static struct finding virus_message(struct context *c)
         return NO_OPINION;
     case VIRUS_FOUND:
         return found(c, answer.text);
-    case VIRUS_TOO_LARGE:
-        fact_set(c, FACT_SCANNER, answer.text);
-        return NO_OPINION;
+    case VIRUS_TOO_LARGE: /* for the scanner, not for max_size: it was to be scanned */
+        say_status(c, "not scanned", answer.text);
+        break;
     case VIRUS_ERROR:
         break;
     }

@@ -95,18 +95,26 @@ static struct str without_dot(struct str name)
     return name.n && name.p[name.n - 1] == '.' ? str_slice(name, 0, name.n - 1) : name;
 }
 
-/* with_alabels - the same with the domain that begins at `from` as the DNS has it; s itself where it is that already, or has
- * no such form. Whoever may choose the spelling must not get past a list by it. */
+static bool is_8bit(struct str s)
+{
+    for (size_t i = 0; i < s.n; i++)
+        if ((unsigned char)s.p[i] >= 0x80)
+            return true;
+    return false;
+}
+
+/* with_alabels - the same with the domain that begins at `from` as the DNS has it; s itself where it is that already,
+ * or has no such form. Whoever may choose the spelling must not get past a list by it. */
 static struct str with_alabels(struct arena *a, struct str s, size_t from)
 {
+    struct buf b = buf_in(a);
     struct str ascii;
 
-    for (size_t i = from; i < s.n; i++)
-        if ((unsigned char)s.p[i] >= 0x80)
-            return domain_to_ascii(a, str_slice(s, from, s.n), &ascii)
-                       ? arena_printf(a, STR_FMT STR_FMT, STR_ARG(str_slice(s, 0, from)), STR_ARG(ascii))
-                       : s;
-    return s;
+    if (!is_8bit(str_slice(s, from, s.n)) || !domain_to_ascii(a, str_slice(s, from, s.n), &ascii))
+        return s;
+    buf_add(&b, str_slice(s, 0, from));
+    buf_add(&b, ascii);
+    return buf_str(&b);
 }
 
 static size_t domain_of_entry(enum pattern_of of, enum pattern_kind kind, struct str word)
@@ -288,14 +296,6 @@ static size_t find_alabels(const struct pattern_index *x, struct str address)
     }
     arena_free(&a);
     return item;
-}
-
-static bool is_8bit(struct str s)
-{
-    for (size_t i = 0; i < s.n; i++)
-        if ((unsigned char)s.p[i] >= 0x80)
-            return true;
-    return false;
 }
 
 const struct pattern *pattern_find(const struct pattern_list *list, struct str address)

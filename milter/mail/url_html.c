@@ -3,7 +3,6 @@
 #include "url_inside.h"
 
 #define COMMENT_DEPTH 4  /* comments in comments that are read as HTML */
-#define NAME_MOST 32
 
 static bool is_space(char c)
 {
@@ -17,20 +16,7 @@ static bool is_letter(char c)
 
 /* ---- entities ---- */
 
-static const struct {
-    const char *name, *bytes;
-    bool bare; /* understood without the semicolon too */
-} entities[] = {
-    {"amp", "&", true}, {"lt", "<", true}, {"gt", ">", true}, {"quot", "\"", true}, {"apos", "'", false},
-    {"nbsp", " ", true}, {"shy", "", true}, {"colon", ":", false}, {"sol", "/", false}, {"bsol", "\\", false},
-    {"period", ".", false}, {"commat", "@", false}, {"Tab", "\t", false}, {"NewLine", "\n", false},
-    {"num", "#", false}, {"quest", "?", false}, {"equals", "=", false}, {"percnt", "%", false},
-    {"lowbar", "_", false}, {"dash", "\xe2\x80\x90", false}, {"hyphen", "\xe2\x80\x90", false},
-    {"lpar", "(", false}, {"rpar", ")", false}, {"semi", ";", false}, {"comma", ",", false},
-    {"zwj", "", false}, {"zwnj", "", false}, {"ZeroWidthSpace", "", false}, {"NoBreak", "", false},
-};
-
-static void add_utf8(struct buf *b, uint32_t c)
+void url_add_utf8(struct buf *b, uint32_t c)
 {
     if (c < 0x80) {
         buf_addc(b, (char)c);
@@ -73,24 +59,18 @@ static size_t number_at(struct buf *b, struct str s)
     if (i < s.n && s.p[i] == ';')
         i++;
     if (c > 0 && c <= 0x10ffff && (c < 0xd800 || c > 0xdfff))
-        add_utf8(b, c);
+        url_add_utf8(b, c);
     return i;
 }
 
 static size_t entity_at(struct buf *b, struct str s)
 {
+    size_t taken;
+
     if (s.n > 2 && s.p[1] == '#')
         return number_at(b, s);
-    for (size_t i = 0; i < sizeof entities / sizeof *entities; i++) {
-        struct str name = str_of(entities[i].name);
-        size_t end = 1 + name.n;
-
-        if (!str_is(str_slice(s, 1, end), name) || (!entities[i].bare && !(end < s.n && s.p[end] == ';')))
-            continue;
-        buf_add(b, str_of(entities[i].bytes));
-        return end < s.n && s.p[end] == ';' ? end + 1 : end;
-    }
-    return 0;
+    taken = url_name_at(b, str_slice(s, 1, s.n));
+    return taken ? 1 + taken : 0;
 }
 
 /* add_decoded - append text with its entities resolved. */

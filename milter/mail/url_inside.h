@@ -1,4 +1,4 @@
-/* url_inside.h - what url.c and url_html.c share. */
+/* url_inside.h - what the files of url.h share. */
 #ifndef MAIL_URL_INSIDE_H
 #define MAIL_URL_INSIDE_H
 
@@ -9,6 +9,12 @@ void url_schemes(struct links *l, struct str text);  /* all that have a scheme, 
 void url_decoded(struct links *l, struct str text);  /* the same behind percent encoding */
 size_t url_mailto(struct links *l, struct str rest); /* what stands behind mailto: its length */
 bool url_scheme_before(struct str text, size_t colon);
+
+void url_add_utf8(struct buf *b, uint32_t c); /* a code point */
+
+/* url_name_at - append what the name of an entity stands for; s begins behind its ampersand. The length taken, with the
+ * semicolon; 0: it is none, or of no use in a link. */
+size_t url_name_at(struct buf *b, struct str s);
 
 /* url_authority_at - take the authority that begins behind slashes at `pos`; the offset behind it. In a text it ends
  * with a blank or a quote too, but not where the URL stands alone. */

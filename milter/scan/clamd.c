@@ -1,10 +1,8 @@
 /* clamd.c - asks clamd, and known.c before it. */
 #include <arpa/inet.h>
-#include <stdatomic.h>
 #include <string.h>
 
 #include "base/clock.h"
-#include "base/log.h"
 #include "scan/clamd.h"
 #include "scan/known.h"
 #include "scan/trouble.h"
@@ -15,7 +13,7 @@
 #define VERSION_MOST 1024
 #define VERSION_MS 250 /* clamd answers at once; who does not is asked again in a minute */
 
-static struct trouble trouble;
+static struct trouble trouble, size;
 
 struct clamd_scan {
     struct arena *arena;
@@ -51,7 +49,7 @@ struct virus_answer clamd_parse(struct arena *a, struct str reply)
         return (struct virus_answer){VIRUS_FOUND, str_slice(name, 0, NAME_MOST), false};
     }
     if (str_starts(reply, limit))
-        return (struct virus_answer){.said = VIRUS_TOO_LARGE, .text = STR("larger than clamd takes (StreamMaxLength)")};
+        return (struct virus_answer){.said = VIRUS_TOO_LARGE, .text = STR("larger than clamd's StreamMaxLength")};
     if (reply.n >= error.n && str_is(str_slice(reply, reply.n - error.n, reply.n), error))
         return error_answer(a, "clamd has an error", reply);
     return error_answer(a, "clamd says something else than it should", reply);
@@ -124,16 +122,6 @@ static void *clamd_begin(struct arena *a, const struct talk_where *where, const 
     return scan;
 }
 
-/* warn_size - once: whoever set max_size believes that everything below it is scanned. */
-static void warn_size(const struct clamd_scan *scan)
-{
-    static atomic_bool warned;
-
-    if (!atomic_exchange(&warned, true))
-        log_warn("virus: a message of %llu bytes is not scanned: clamd's StreamMaxLength is below max_size",
-                 (unsigned long long)scan->raw.bytes);
-}
-
 /* hear_version - it has usually come long before; nobody waits for more than a moment, once a minute. */
 static void hear_version(struct clamd_scan *scan)
 {
@@ -157,10 +145,13 @@ static struct virus_answer clamd_finish(void *ptr)
     hear_version(scan);
     scan->answer = answer->ok ? clamd_parse(scan->arena, answer->text)
                               : (struct virus_answer){VIRUS_ERROR, answer->problem, false};
+    if (scan->answer.said == VIRUS_CLEAN && answer->more)
+        scan->answer = error_answer(scan->arena, "clamd says more than one thing", answer->text);
     if (scan->answer.said == VIRUS_CLEAN && answer->early)
         scan->answer = error_answer(scan->arena, "clamd answers before it has the whole message", answer->text);
-    if (scan->answer.said == VIRUS_TOO_LARGE)
-        warn_size(scan);
+    if (scan->answer.said == VIRUS_TOO_LARGE) /* whoever set max_size believes that everything below it is scanned */
+        trouble_warn(&size, "virus", arena_printf(scan->arena, "a message of %llu bytes is not scanned: clamd's "
+                     "StreamMaxLength is below max_size", (unsigned long long)scan->raw.bytes));
     if (scan->answer.said == VIRUS_ERROR)
         trouble_warn(&trouble, "virus", scan->answer.text);
     if (scan->version.n && (scan->answer.said == VIRUS_CLEAN || scan->answer.said == VIRUS_FOUND)) {

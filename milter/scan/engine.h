@@ -5,7 +5,7 @@
 #include "scan/raw.h"
 #include "talk.h"
 
-enum virus_said { VIRUS_CLEAN, VIRUS_FOUND, VIRUS_TOO_LARGE, VIRUS_ERROR };
+enum virus_said { VIRUS_CLEAN, VIRUS_FOUND, VIRUS_TOO_LARGE /* for the scanner */, VIRUS_ERROR };
 
 struct virus_answer {
     enum virus_said said;

@@ -139,6 +139,13 @@ static bool is_queued(const struct edits *edits, struct str name, int index)
     return false;
 }
 
+/* is_forged - "X-Spam-" means X-Spam too, but not X-Spammer. */
+static bool is_forged(struct str name, struct str prefix)
+{
+    return str_starts_nocase(name, prefix) ||
+           (prefix.p[prefix.n - 1] == '-' && str_is_nocase(name, str_slice(prefix, 0, prefix.n - 1)));
+}
+
 bool forged_remove(struct message *m, struct str prefix)
 {
     struct forged list[FORGED_MOST];
@@ -147,7 +154,7 @@ bool forged_remove(struct message *m, struct str prefix)
     int index = 0;
 
     for (const struct header *h = m->headers.first; h && all; h = h->next)
-        if (str_starts_nocase(h->name, prefix)) {
+        if (is_forged(h->name, prefix)) {
             all = n < FORGED_MOST;
             if (all) {
                 list[n] = (struct forged){str_lower(m->arena, h->name), n};

@@ -24,8 +24,8 @@ bool raw_message(struct message *m, struct raw *raw);
  * form that Postfix writes, though Postfix's own is not known to a filter. Outside bytes cannot leave their place. */
 void raw_add_envelope(struct message *m, struct raw *raw);
 
-/* forged_remove - queues the deletion of every field whose name begins with the prefix, unless it is queued already.
- * False: there are more than FORGED_MOST, and the others stay. */
+/* forged_remove - queues the deletion of every field whose name begins with the prefix, or is it without a dash at its
+ * end, unless it is queued already. False: there are more than FORGED_MOST, and the others stay. */
 #define FORGED_MOST 500
 bool forged_remove(struct message *m, struct str prefix);
 

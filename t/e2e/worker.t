@@ -220,6 +220,20 @@ def killed(tap, mail):
     mail.passes("clean mail afterwards", "hello afterwards\r\n")
 
 
+def stopped(tap, mail):
+    """A server that does nothing any more is replaced while mail waits for it."""
+    old = servers(mail.house)
+    for server in old:
+        os.kill(server, signal.SIGSTOP)
+    mail.refused("a virus while the server is stopped", EICAR + " stopped\r\n", "Virus found")
+    mail.passes("clean mail afterwards", "hello stopped\r\n")
+    tap.ok(mail.house.daemon.wait_line("it does nothing any more"), "the log says why there is a new server")
+    tap.ok(taps.wait_for(lambda: any(not processes.is_alive(p) for p in old), 10), "the old one is gone")
+    for server in old:
+        if processes.is_alive(server):
+            os.kill(server, signal.SIGCONT)
+
+
 def left_over(pids):
     """Temporary directories of those servers."""
     left = []
@@ -244,6 +258,7 @@ def main(tap):
             many(tap, mail)
             reloads(tap, mail, directory)
             killed(tap, mail)
+            stopped(tap, mail)
             last = servers(house)
             directories = left_over(last)
             tap.ok(last and all(os.path.isdir(d) for d in directories), "servers have directories")

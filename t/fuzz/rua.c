@@ -1,5 +1,5 @@
-/* rua.c - fuzz target: where a domain wants its reports, and whether the destination agrees. What comes out is handed to
- * a program and written into a header. */
+/* rua.c - fuzz target: where a domain wants its reports, and whether the destination agrees. What comes out is handed
+ * to a program and written into a header. */
 #include "../../milter/auth/report_rua.h"
 #include "fuzz.h"
 

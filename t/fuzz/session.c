@@ -1,6 +1,6 @@
-/* session.c - fuzz target: a whole milter session through libmilter and the callbacks, over a socket. The input is a row
- * of frames with "\xff\xfe" between them: the command, then its bytes; a frame that begins with 0x01 is sent without
- * its length, as bytes that are no frame. A negotiation goes before, unless the input begins with one.
+/* session.c - fuzz target: a whole milter session through libmilter and the callbacks, over a socket. The input is a
+ * row of frames with "\xff\xfe" between them: the command, then its bytes; a frame that begins with 0x01 is sent
+ * without its length, as bytes that are no frame. A negotiation goes before, unless the input begins with one.
  *
  * What comes back must be whole frames: replies and header fields that end no line and hold no control byte. What is
  * logged must be printable. */
@@ -29,9 +29,10 @@ static const char configuration[] =
     "journal { enabled = no }\n"
     "profile \"all\" {\n"
     "port = {}\n daemon_name = {}\n network = any\n auth = any\n"
-    "policies = {\"whitelist\", \"relay\", \"karma\", \"fcrdns\", \"dnsbl\", \"helo\", \"unrecognized_commands\", \"tls\",\n"
-    "    \"resolvable_fromhost\", \"rhsbl\", \"badmailfrom\", \"badmailfromto\", \"spf\", \"bogus_bounce\", \"badrcptto\",\n"
-    "    \"badrcptto_ext\", \"goodrcptto\", \"bcc\", \"headers\", \"dkim\", \"dmarc\", \"uribl\", \"patterns\", \"disclaimer\"}\n"
+    "policies = {\"whitelist\", \"relay\", \"karma\", \"fcrdns\", \"dnsbl\", \"helo\", \"unrecognized_commands\",\n"
+    "    \"tls\", \"resolvable_fromhost\", \"rhsbl\", \"badmailfrom\", \"badmailfromto\", \"spf\",\n"
+    "    \"bogus_bounce\", \"badrcptto\", \"badrcptto_ext\", \"goodrcptto\", \"bcc\",\n"
+    "    \"headers\", \"dkim\", \"dmarc\", \"uribl\", \"patterns\", \"disclaimer\"}\n"
     "dnsbl { zones = {\"bl.test\"} }\n"
     "helo { level = strict }\n"
     "rhsbl { enabled = yes  zones = {\"rhsbl.test\"} }\n"

@@ -466,6 +466,26 @@ static void test_scanned_once(void)
     config_unref(&config);
 }
 
+/* test_two_answers - what follows an approval takes it back, whatever it is. */
+static void test_two_answers(void)
+{
+    struct config *config = configured("\"virus\"", "");
+    struct buf edits;
+
+    known_forget();
+    clamd.reply = "stream: OK\0stream: Eicar FOUND", clamd.reply_n = 31;
+    ok(has(deliver(config, plain, STR("x\r\n"), &edits), "451 4.7.1"), "two answers: the message is not clean");
+    clamd.reply = "stream: OK\0\n", clamd.reply_n = 12;
+    ok(has(deliver(config, plain, STR("x\r\n"), &edits), "451 4.7.1"), "two answers: a line end is one too");
+    clamd.reply = "stream: Eicar FOUND\0stream: OK", clamd.reply_n = 31;
+    ok(has(deliver(config, plain, STR("x\r\n"), &edits), "Virus found: Eicar"), "two answers: a virus is one");
+    clamd.reply = "INSTREAM size limit exceeded. ERROR", clamd.reply_n = 36;
+    ok(has(deliver(config, plain, STR("x\r\n"), &edits), "451 4.7.1"), "larger than clamd takes: not scanned");
+    clamd.reply = "stream: OK", clamd.reply_n = 11;
+    is_str(deliver(config, plain, STR("x\r\n"), &edits), STR(""), "one answer: clean");
+    config_unref(&config);
+}
+
 /* test_many_forged - as many fields as anybody cares to send: refused beyond some hundreds, and soon. */
 static void test_many_forged(void)
 {
@@ -529,6 +549,7 @@ int main(void)
     test_what_is_sent();
     test_both_at_once();
     test_scanned_once();
+    test_two_answers();
     test_many_forged();
     test_configuration();
     end(&clamd);

@@ -196,6 +196,19 @@ static void test_html(void)
         {"<a href='http://evil.com&#12290;'>", "evil.com"},
         {"<a href=http://0xC0000201/>", "192.0.2.1"},
         {"<a href=http://b\xc3\xbc" "cher.de>", "xn--bcher-kva.de"},
+        {"<a href=http://b&uuml;cher.com/>", "xn--bcher-kva.com"},
+        {"<a href=http://b&Uuml;cher.com/>", "xn--bcher-kva.com"},
+        {"<a href=http://b&uumlcher.com/>", "xn--bcher-kva.com"},
+        {"see http://b&uuml;cher.com/ now", "xn--bcher-kva.com"},
+        {"see ev&iopf;l.com now", "evil.com"},
+        {"<a href=http://&eopf;v&ii;&lscr;.co&mfr;/>", "evil.com"},
+        {"<a href=http://&Escr;vil.&copf;om/>", "evil.com"},
+        {"<a href=http://&fjlig;ord.com/>", "fjord.com"},
+        {"<a href=http://ev&ZeroWidthSpace;i&ic;l.com/>", "evil.com"},
+        {"<a href=http://tm&trade;.com/>", "tmtm.com"},
+        {"<a href=http://&AElig;vil.com/ title=&zwnj;>", "xn--vil-xla.com"},
+        {"<a href=http://evil.com&hellip;> <a href=http://other.com&hearts;x>", "evil.com other.com"},
+        {"http://evil.com&hellip; &nosuch; &uum; & &; x&zzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzz;", "evil.com"},
     };
 
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
@@ -241,7 +254,8 @@ static void test_bytes(void)
 static void test_time(void)
 {
     static const char *const pieces[] = {
-        "<", "&", "&#", "&#x", "<a", "<a ", "<a href=", "<!--", "<!", "</", "<b>", "<style>", "<script><", "<a href=\"",
+        "<", "&", "&#", "&#x", "&uuml", "&uuml;", "&CapitalDifferentialX", "<a", "<a ", "<a href=", "<!--", "<!", "</",
+        "<b>", "<style>", "<script><", "<a href=\"",
         "http://", "http://a.b/http://", "%3A", "%253a", ".", "a.", "a.b@", "mailto:", ":", "://", "//", "/", "@",
         "\xc3\xbc",
         "\xc3\xbc.", "<!-->", "-->", "<div style=\"x:url(//", "=", "'", "www.", "http:\\/", "<a href=http://%",

@@ -597,6 +597,31 @@ static void test_deaths(void)
     is_long(worker_look().jobs, 0, "no place either");
 }
 
+/* test_stopped - a server that does nothing any more is replaced, its job is done by the next one; a busy one stays. */
+static void test_stopped(const char *kind)
+{
+    unsigned long starts = worker_look().starts;
+    int64_t until = clock_ms() + GENEROUS_MS;
+    struct str answer, why;
+    unsigned stopped = 0;
+    pid_t pids[8];
+
+    current = kind;
+    still_works();
+    ok(!ask_in(a, "hang", 3000, &answer, &why), "%s: a job takes longer than a server may be silent", kind);
+    is_long((long long)(worker_look().starts - starts), 0, "%s: its server lives on", kind);
+    for (size_t n = worker_pids(pids, 8); n; n--)
+        stopped += kill(pids[n - 1], SIGSTOP) == 0;
+    ok(stopped, "%u servers are stopped", stopped);
+    still_works();
+    while (worker_look().starts == starts && clock_ms() < until)
+        usleep(5000);
+    ok(worker_look().starts > starts, "by a new one");
+    ok(!ask_in(a, "crash", GENEROUS_MS, &answer, &why), "a job that crashes is not tried again");
+    for (size_t n = worker_pids(pids, 8); n; n--) /* those of the other kind */
+        kill(pids[n - 1], SIGCONT);
+}
+
 static void test_given_up(void)
 {
     struct arena *own = arena_new(0);
@@ -677,7 +702,8 @@ int main(int argc, char **argv)
     static const struct worker_kind *const all[] = {&kind_files, &kind_bare};
     const char *kinds[] = {"files", "bare"};
     struct str directories[2];
-    struct worker_settings settings = {.program = "/proc/self/exe", .tmp = temporary, .jobs = 4, .look_ms = 200};
+    struct worker_settings settings = {.program = "/proc/self/exe", .tmp = temporary, .jobs = 4, .look_ms = 200,
+                                       .pong_ms = 1000};
     unsigned before;
 
     if (argc == 4)
@@ -708,6 +734,8 @@ int main(int argc, char **argv)
     test_crashes();
     test_given_up();
     test_deaths();
+    test_stopped("bare");
+    test_stopped("files");
     test_missing();
     worker_stop();
     is_long(notes, WITHOUT_LANDLOCK_HERE, "the log says once how jobs are locked in, where that is not as usual");

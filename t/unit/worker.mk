@@ -2,7 +2,7 @@
 # Makefile.am. The test daemon looks for the program beside itself, so there is a second one.
 libsme_a_SOURCES += \
 	milter/worker.c milter/worker.h milter/worker_files.c milter/worker_files.h milter/worker_frame.c \
-	milter/worker_frame.h milter/worker_inside.h milter/worker_job.c milter/worker_rtf.c milter/worker_scan.c \
+	milter/worker_frame.h milter/worker_inside.h milter/worker_job.c milter/worker_rtf.c milter/worker_scan.c milter/worker_spawn.c \
 	milter/worker_tnef.c milter/worker_tnef.h
 
 WORKER_LIBS = $(CLAMAV_LIBS) $(YTNEF_LIBS) $(SECCOMP_LIBS)
