@@ -87,6 +87,7 @@ class PrivateRoot:
         return self.run("sh", "-c", script)
 
     def start_in(self, *command, **how):
+        """nsenter, whose only child is the command: signals are for that one."""
         return processes.start(self.command(*command), cwd="/", **how)
 
     def stop(self):
