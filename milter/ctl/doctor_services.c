@@ -311,6 +311,24 @@ static void check_bypass(struct doctor *d, const struct postfix_service *s)
                     STR_ARG(value), (unsigned long long)cap);
 }
 
+/* check_smuggling - a message that hides another one passes the filter as one, and is delivered as two. */
+static void check_smuggling(struct doctor *d, const struct postfix_service *s)
+{
+    static const char name[] = "smtpd_forbid_bare_newline";
+    bool knows = postfix_knows(&d->postfix, name);
+
+    if (knows && str_is(postfix_value(&d->postfix, s, name), STR("no")))
+        doctor_says(d, DOCTOR_WARNING, "smuggling", s, remedy_set(d, s, name, STR("yes")),
+                    "%s is no: a message can hide another one behind a line end that only Postfix takes for one, and "
+                    "the filter sees the first alone", name);
+    else if (!knows && !list_has(postfix_value(&d->postfix, s, "smtpd_data_restrictions"),
+                                 STR("reject_unauth_pipelining")))
+        doctor_says(d, DOCTOR_WARNING, "smuggling", s,
+                    remedy_set(d, s, "smtpd_data_restrictions", STR("reject_unauth_pipelining")),
+                    "this Postfix has no %s, and smtpd_data_restrictions has no reject_unauth_pipelining: a message "
+                    "can hide another one, and the filter sees the first alone", name);
+}
+
 static void check_service(struct doctor *d, const struct postfix_service *s)
 {
     struct chain c = read_chain(d, s, postfix_value(&d->postfix, s, "smtpd_milters"));
@@ -330,6 +348,9 @@ static void check_service(struct doctor *d, const struct postfix_service *s)
     before = d->findings;
     check_bypass(d, s);
     doctor_sound(d, before, "bypass", s, "no mail goes round the filter");
+    before = d->findings;
+    check_smuggling(d, s);
+    doctor_sound(d, before, "smuggling", s, "no message can hide another one");
     check_profile(d, s);
 }
 

@@ -145,7 +145,7 @@ def sound(tap, p):
     tap.same(p.findings("sound", 0), [], "a sound set-up has no finding")
     text = p.doctor().stdout
     for check in ("version", "resolver", "socket", "socket-user", "milters", "default-action", "timeout", "protocol",
-                  "bypass", "profile", "non-smtpd", "edits"):
+                  "bypass", "smuggling", "profile", "non-smtpd", "edits"):
         tap.ok(f"\nok       {check}" in "\n" + text, f"and a line for the check {check}", text)
     tap.has(text, "0 problems, 0 warnings", "and the sum")
 
@@ -285,6 +285,8 @@ def round_the_filter(tap, p):
     p.one("smtpd_milter_maps", "warning", "bypass", "smtpd_milter_maps", service=ALL)
     p.set("-P", "smtp/inet/smtpd_proxy_filter=127.0.0.1:10024")
     p.one("smtpd_proxy_filter", "problem", "bypass", "no body", service="smtp/inet")
+    p.set("-e", "smtpd_forbid_bare_newline=no")
+    p.one("smtpd_forbid_bare_newline", "warning", "smuggling", "hide another one", service=ALL)
     p.set("-e", "content_filter=scan:127.0.0.1:10024")
     p.one("content_filter", "warning", "content-filter", "signed", service=ALL)
     p.set("-e", "message_size_limit=0")

@@ -17,15 +17,16 @@ import tap as taps
 FOLDERS = ("milter", "db", "policies")
 LIST = "t/fuzz/PARSERS"
 # What a parser is called, and what it takes.
-PARSER = re.compile(r"(?:^|_)(parse|read|decode|split|unfold|take|skip|claims|says|unquote|unpercent|unescape|untext|literal|"
-                    r"from|hear)(?:_|$)|_answer$")
+PARSER = re.compile(r"(?:^|_)(parse|read|decode|split|unfold|take|skip|claims|says|unquote|unpercent|"
+                    r"unescape|untext|literal|from|hear)(?:_|$)|_answer$")
 BYTES = re.compile(r"struct str \w|const char \*\w|uint8_t|unsigned char \*|const void \*")
 DOOR = re.compile(r"\b(recv|recvfrom|recvmsg|pread|fread|fgets|getline|getdelim|sqlite3_column_text)\s*\(|"
                   r"[=(]\s*read\s*\(|\bxxfi_\w+ =")
 # No proof of anything: it calls everything.
 WHOLE = {"session"}
 
-FUNCTION = re.compile(r"(?m)^(?!typedef\b|#|return\b|else\b)([A-Za-z_][\w \t*]*?[\s*])(\w+)\(((?:[^()]|\([^()]*\))*)\)\s*\{")
+FUNCTION = re.compile(r"(?m)^(?!typedef\b|#|return\b|else\b)([A-Za-z_][\w \t*]*?[\s*])(\w+)"
+                      r"\(((?:[^()]|\([^()]*\))*)\)\s*\{")
 TABLE = re.compile(r"(?m)^(static )?(?:const |struct )[^;{}()=]*?(\w+)(?:\[[^\]]*\])* = \{")
 
 
@@ -174,7 +175,8 @@ def check_itself(tap, files, targets, rows):
     """What must be noticed is."""
     def noticed(what, part, changed=None, fewer=None, lines=None):
         found = complaints({**files, **(changed or {})},
-                           {name: text for name, text in targets.items() if name != fewer}, rows if lines is None else lines)
+                           {name: text for name, text in targets.items() if name != fewer},
+                           rows if lines is None else lines)
         tap.ok(any(part in line for line in found), f"noticed: {what}", *found[:5])
 
     noticed("a new parser", "policies/new.c: new_parse", {

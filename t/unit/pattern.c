@@ -55,6 +55,12 @@ static void test_addresses(void)
         {STR("userrtag@x"), STR("")},
         {STR("case@example.org"), STR("Case@Example.ORG")},
         {STR("a@[192.0.2.1]"), STR("@[192.0.2.1]")},
+        {STR("j\xc3\xb6@xn--mnchen-3ya.example"), STR("j\xc3\xb6@m\xc3\xbcnchen.example")},
+        {STR("j\xc3\xb6@M\xc3\x9cnchen.example."), STR("j\xc3\xb6@m\xc3\xbcnchen.example")},
+        {STR("other@d\xe2\x80\x8bom.example"), STR("@dom.example")}, /* a blank of no width */
+        {STR("user@x.\xe1\xb5\x88om.example"), STR(".dom.example")}, /* a raised d */
+        {STR("other@d\xd0\xbem.example"), STR("")},                 /* a Cyrillic o */
+        {STR("other@\xff.dom.example"), STR(".dom.example")},
         {STR("\"joe smith\"@x"), STR("\"joe smith\"@x")},
         {STR("\"a@b\"@dom.example"), STR("@dom.example")},
         {STR("a@trailing.example"), STR("@trailing.example.")},
