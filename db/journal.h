@@ -105,6 +105,7 @@ struct journal_wish { /* which rows; empty fields do not narrow */
     struct ip client;         /* .known false: any */
     struct str policy;        /* has a finding of it */
     bool newest_first;
+    bool by_writing;          /* in the order they were written: the clock may have jumped */
     int64_t limit;            /* 0: all */
 };
 

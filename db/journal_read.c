@@ -234,7 +234,8 @@ static int prepare_messages(struct reading *r, const struct journal_wish *wish)
     if (wish->policy.n)
         with_text(&q, "EXISTS (SELECT 1 FROM finding f WHERE f.message = m.id AND f.policy = ?)",
                   journal_text(r->kept, wish->policy));
-    buf_addf(&q.sql, wish->newest_first ? " ORDER BY m.time DESC, m.id DESC" : " ORDER BY m.time, m.id");
+    buf_addf(&q.sql, " ORDER BY %sm.id%s", wish->by_writing ? "" : wish->newest_first ? "m.time DESC, " : "m.time, ",
+             wish->newest_first ? " DESC" : "");
     if (wish->limit)
         buf_addf(&q.sql, " LIMIT %lld", (long long)wish->limit);
     rc = sqlite3_prepare_v2(r->db, q.sql.data, -1, &r->messages, NULL);

@@ -76,6 +76,16 @@ size_t past_counters(struct arena *a, struct config *config, const struct past_r
  * missing, for people. Common options always can. */
 bool past_can_tell(const struct policy *policy, const char *option, struct str *why);
 
+/* past_differ - where another whole configuration differs from the present one in what the journal cannot tell: sets
+ * changed[policy_index] for past_judge(), and returns a line about each, for people, in `a`; 0: it can tell all. */
+size_t past_differ(struct arena *a, const struct config *now, const struct config *other, bool *changed,
+                   struct str **lines);
+
+/* past_over_limits - whether the row would meet, or met, a limit that is not the same in both: that is not judged
+ * again. Then *why, for people. */
+bool past_over_limits(const struct past_row *row, const struct config *now, const struct config *other,
+                      struct str *why);
+
 /* past_finding - for stage.c, in place of policy->at[stage](c), when c->session->past is set. past_stage - a stage
  * begins. */
 struct finding past_finding(struct context *c, enum stage stage);

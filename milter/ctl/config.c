@@ -11,13 +11,17 @@ static int check(struct ctl *ctl)
 {
     struct problems problems = {.arena = ctl->arena};
     struct config *config;
-    json_t *list = json_array();
+    json_t *list;
 
     if (ctl->argc > 2)
         return ctl_usage(&ctl_config_check, "takes one file");
+    if (ctl->argc == 2 && ctl->argv[1][0] == '-')
+        return ctl_usage(&ctl_config_check, "does not take \"" STR_FMT "\"",
+                         STR_ARG(str_escaped(ctl->arena, str_of(ctl->argv[1]))));
     if (ctl->argc == 2)
         ctl->config_path = str_of(ctl->argv[1]);
     config = config_load(ctl->config_path, &problems);
+    list = json_array();
     for (size_t i = 0; i < problems.count; i++) {
         const struct problem *p = &problems.items[i];
         struct str file = str_escaped(ctl->arena, p->at.file), text = str_escaped(ctl->arena, p->text);

@@ -143,7 +143,8 @@ static bool global_option(struct ctl *ctl, const struct ctl_command *command, in
         ctl->dry_run = true;
     else if (strcmp(word, "-h") == 0 || strcmp(word, "--help") == 0)
         *help = true;
-    else if ((value = ctl_option(&rest, command, i, "-c")) || (value = ctl_option(&rest, command, i, "--config")))
+    else if ((value = ctl_option(&rest, command, i, "-c"))
+             || (!(command && command->own_config) && (value = ctl_option(&rest, command, i, "--config"))))
         ctl->config_path = str_of(value);
     else
         return false;

@@ -28,6 +28,7 @@ struct ctl_command {
     const char *summary; /* one line */
     const char *help;    /* the rest of --help, may be NULL */
     int (*run)(struct ctl *);
+    bool own_config;     /* --config behind it is its own option, not the one of all */
 };
 
 extern const struct ctl_command ctl_config_check, ctl_config_show, ctl_config_defaults, ctl_policies, ctl_test,

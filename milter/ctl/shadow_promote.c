@@ -6,6 +6,7 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <jansson.h>
 #include <stdlib.h>
 #include <sys/stat.h>
 #include <sysexits.h>
@@ -26,6 +27,7 @@ struct promoting {
     enum reject to;
     const char *path, *made; /* the file, and what is to take its place */
     struct str text;         /* as far as it is changed */
+    json_t *lines;           /* with --json: what is shown */
 };
 
 static int complain(const struct promoting *p, const char *what, const char *name, int error)
@@ -140,8 +142,12 @@ static size_t line_begin(struct str text, unsigned line)
 
 static void show(const struct promoting *p, unsigned line, char sign, struct str text)
 {
-    text = str_slice(text, 0, str_find(text, '\n'));
-    printf("%s:%u: %c " STR_FMT "\n", p->path, line, sign, STR_ARG(str_escaped(p->ctl->arena, text)));
+    text = str_escaped(p->ctl->arena, str_slice(text, 0, str_find(text, '\n')));
+    if (p->lines)
+        json_array_append_new(p->lines, json_pack("{s:s, s:s, s:i, s:s%}", "kind", sign == '-' ? "removed" : "added",
+                                                  "file", p->path, "line", (int)line, "text", text.p, text.n));
+    else
+        printf("%s:%u: %c " STR_FMT "\n", p->path, line, sign, STR_ARG(text));
 }
 
 /* replace - every "never" of that line in turn, until one is the change. */
@@ -223,8 +229,20 @@ static int put(const struct promoting *p)
         return complain(p, "make", previous, errno);
     if (rename(p->made, p->path) != 0)
         return complain(p, "replace", p->path, errno);
-    printf("written; the file of before is %s. Reload the daemon: systemctl reload sme-milter\n", previous);
+    if (!p->lines)
+        printf("written; the file of before is %s. Reload the daemon: systemctl reload sme-milter\n", previous);
     return CTL_FINE;
+}
+
+static void print_json(struct promoting *p, int status)
+{
+    bool written = status == CTL_FINE && !p->ctl->dry_run && json_array_size(p->lines) > 0;
+    json_t *o = json_pack("{s:s, s:s, s:b, s:o}", "policy", p->policy->name, "reject", reject_words[p->to], "written",
+                          written, "changes", p->lines);
+
+    json_dumpf(o, stdout, JSON_INDENT(2) | JSON_ENSURE_ASCII);
+    putchar('\n');
+    json_decref(o);
 }
 
 static int promote(struct promoting *p, struct config *config)
@@ -233,7 +251,8 @@ static int promote(struct promoting *p, struct config *config)
     int status = CTL_FINE;
 
     if (!profile) {
-        printf("%s is on reject = never in no profile: nothing to do\n", p->policy->name);
+        if (!p->lines)
+            printf("%s is on reject = never in no profile: nothing to do\n", p->policy->name);
         config_unref(&config);
         return CTL_FINE;
     }
@@ -316,10 +335,15 @@ static int run(struct ctl *ctl)
     config = ctl_config(ctl);
     if (!config)
         return EX_CONFIG;
+    if (ctl->json)
+        p.lines = json_array();
     status = read_it(&p, config);
     if (status == CTL_FINE)
-        return promote(&p, config);
-    config_unref(&config);
+        status = promote(&p, config);
+    else
+        config_unref(&config);
+    if (p.lines)
+        print_json(&p, status);
     return status;
 }
 

@@ -117,7 +117,7 @@ static int print(struct ctl *ctl, struct str answer, bool metrics)
     if (metrics) {
         fputs(json_string_value(o), stdout);
     } else if (ctl->json) {
-        json_dumpf(o, stdout, JSON_INDENT(2));
+        json_dumpf(o, stdout, JSON_INDENT(2) | JSON_ENSURE_ASCII);
         putchar('\n');
     } else {
         printf("daemon     process %lld since %s\n", number(o, "pid"), word(o, "since"));
@@ -141,7 +141,7 @@ static int run(struct ctl *ctl)
 
     for (int i = 1; i < ctl->argc; i++) {
         if (!str_is(str_of(ctl->argv[i]), STR("--metrics")))
-            return ctl_usage(&ctl_stats, "unknown word \"%s\"", ctl->argv[i]);
+            return ctl_usage(&ctl_stats, "unknown word \"%s\"", str_escaped(ctl->arena, str_of(ctl->argv[i])).p);
         metrics = true;
     }
     config = ctl_config(ctl);

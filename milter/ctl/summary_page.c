@@ -8,6 +8,7 @@
 #define CHART_HEIGHT 220
 #define CHART_LEFT 48
 #define CHART_BOTTOM 24
+#define LABEL_WIDTH 110 /* of a time below the axis */
 
 static const char *const verdict_words[COUNTS] = {"accepted", "rejected", "put off", "other"};
 static const char *const verdict_classes[COUNTS] = {"accept", "reject", "later", "other"};
@@ -177,9 +178,11 @@ static void add_volume(struct buf *b, const struct summary *s)
         add_bar(b, s, i, most);
     for (unsigned i = 0; i < s->bars; i += every) {
         struct str time = summary_time(s->arena, s->first_bar_ms + i * s->bar_ms);
+        double x = CHART_LEFT + i * (double)(CHART_WIDTH - CHART_LEFT) / s->bars;
+        bool is_last = x + LABEL_WIDTH > CHART_WIDTH; /* it would be cut off */
 
-        buf_addf(b, "<text x=\"%.0f\" y=\"%d\">%s</text>\n",
-                 CHART_LEFT + i * (double)(CHART_WIDTH - CHART_LEFT) / s->bars, CHART_HEIGHT + 18,
+        buf_addf(b, "<text x=\"%.0f\" y=\"%d\"%s>%s</text>\n", is_last ? (double)CHART_WIDTH : x, CHART_HEIGHT + 18,
+                 is_last ? " text-anchor=\"end\"" : "",
                  str_slice(time, s->bar_ms < 86400000 ? 5 : 0, time.n).p);
     }
     buf_add(b, STR("</svg></div>\n"));

@@ -235,8 +235,13 @@ static int show(struct ctl *ctl, const struct config *config, double seconds, lo
         v.now = ask(&once, config, &status);
         v.seconds = (double)(now - asked) / 1000;
         asked = now;
-        if (v.now)
+        if (v.now && ctl->json) {
+            json_dumpf(v.now, stdout, JSON_COMPACT | JSON_ENSURE_ASCII);
+            putchar('\n');
+            fflush(stdout);
+        } else if (v.now) {
             draw(&v);
+        }
         arena_free(&once.arena);
         if (!v.now)
             break;
@@ -267,7 +272,7 @@ static int run(struct ctl *ctl)
     config = ctl_config(ctl);
     if (!config)
         return EX_CONFIG;
-    if (isatty(STDOUT_FILENO))
+    if (isatty(STDOUT_FILENO) && !ctl->json)
         take_terminal();
     else if (count == 0)
         count = 1;
@@ -285,6 +290,7 @@ const struct ctl_command ctl_top = {
     .summary = "What the running daemon does just now, drawn again and again",
     .help = "  --every SECONDS  how often (2)\n"
             "  --count N        end after so many pictures; one where the output is no terminal\n"
+            "  --json           instead of each picture what `stats --json` prints, on a line\n"
             "q ends it.\n",
     .run = run,
 };

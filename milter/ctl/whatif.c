@@ -10,6 +10,7 @@
 #define SETS_MOST 64
 #define REASONS_MOST 64 /* told of what is not known; further ones are counted together */
 #define KINDS 5
+#define POLICIES_MOST 64
 
 struct reason {
     struct str why;
@@ -22,6 +23,10 @@ struct work {
     struct config *now, *other;
     const char *set[SETS_MOST];
     size_t set_count;
+    const char *other_path;      /* --config; NULL: the present one, with changes */
+    bool differs[POLICIES_MOST]; /* policies of which the other has an option that cannot be told */
+    struct str *differ;          /* what cannot be told of the other, a line each */
+    size_t differ_count;
     uint64_t messages, connections, changed, same, unknown, unknown_now, otherwise_then, recipients;
     uint64_t from_to[KINDS][KINDS]; /* changed verdicts */
     struct reason reasons[REASONS_MOST];
@@ -53,6 +58,16 @@ static bool tells(const struct config_change *change)
     fprintf(stderr, "sme-milterctl whatif: %s.%s cannot be judged from the journal: not recorded is " STR_FMT "\n",
             change->policy->name, o->name, STR_ARG(why));
     return false;
+}
+
+/* note_differences - what the journal cannot tell of another whole configuration is said, and where it matters the
+ * answer is "not known". */
+static void note_differences(struct work *w)
+{
+    w->differ_count = past_differ(w->ctl->arena, w->now, w->other, w->differs, &w->differ);
+    for (size_t i = 0; i < w->differ_count; i++)
+        fprintf(stderr, "sme-milterctl whatif: --config differs in " STR_FMT "\n",
+                STR_ARG(str_escaped(w->ctl->arena, w->differ[i])));
 }
 
 static bool uses_unknown(const struct config *config)
@@ -87,9 +102,11 @@ static bool load(struct work *w, int *status)
         return false;
     *status = EX_DATAERR;
     problems = (struct problems){.arena = ctl->arena};
-    w->other = config_load_changed(ctl->config_path, changes, &problems);
-    if (!w->other) {
+    w->other = config_load_changed(w->other_path ? str_of(w->other_path) : ctl->config_path, changes, &problems);
+    if (!w->other || w->other_path) /* the warnings of the present one have been printed */
         print_problems(ctl, &problems);
+    if (!w->other) {
+        *status = w->other_path ? EX_CONFIG : EX_DATAERR;
         return false;
     }
     if (uses_unknown(w->other) && !uses_unknown(w->now)) {
@@ -97,6 +114,8 @@ static bool load(struct work *w, int *status)
                         " that are no SMTP\n");
         return false;
     }
+    if (w->other_path)
+        note_differences(w);
     return true;
 }
 
@@ -113,6 +132,17 @@ static void count_reason(struct work *w, struct str why)
         w->reasons[w->reason_count++] = (struct reason){str_dup(w->ctl->arena, why), 1};
     else
         w->other_reasons++;
+}
+
+/* judge_other - under the other configuration. */
+static void judge_other(struct work *w, const struct past_row *row, struct past_answer *after)
+{
+    struct str why;
+
+    if (past_over_limits(row, w->now, w->other, &why))
+        *after = (struct past_answer){.unknown = why};
+    else
+        past_judge(w->arena, w->other, row, w->differ_count ? w->differs : NULL, after);
 }
 
 /* outcome - "reject 550 5.7.1 by spf at message". */
@@ -186,7 +216,7 @@ static bool look(const struct journal_message *m, void *ctx)
         return true;
     }
     w->otherwise_then += !past_same(&then, &before);
-    past_judge(w->arena, w->other, row, NULL, &after);
+    judge_other(w, row, &after);
     if (!after.known) {
         w->unknown++;
         count_reason(w, after.unknown);
@@ -249,6 +279,7 @@ static void print_json(struct work *w, const struct journal_gap *gaps, size_t ga
 {
     struct arena *a = w->ctl->arena;
     json_t *o = json_object(), *sum = json_object(), *why = json_object(), *lost = json_array(), *set = json_array();
+    json_t *differ = json_array();
 
     for (size_t i = 0; i < w->set_count; i++)
         json_array_append_new(set, json_text(a, str_of(w->set[i])));
@@ -263,7 +294,11 @@ static void print_json(struct work *w, const struct journal_gap *gaps, size_t ga
         json_array_append_new(lost, json_pack("{s:s, s:s, s:I, s:s}", "from", clock_rfc3339(a, gaps[i].from_ms).p, "to",
                                               clock_rfc3339(a, gaps[i].to_ms).p, "lost", (json_int_t)gaps[i].lost,
                                               "why", str_escaped(a, gaps[i].why).p));
+    for (size_t i = 0; i < w->differ_count; i++)
+        json_array_append_new(differ, json_text(a, w->differ[i]));
+    json_object_set_new(o, "config", w->other_path ? json_text(a, str_of(w->other_path)) : json_null());
     json_object_set_new(o, "set", set);
+    json_object_set_new(o, "not_recorded", differ);
     json_object_set_new(o, "messages", json_integer((json_int_t)w->messages));
     json_object_set_new(o, "connections", json_integer((json_int_t)w->connections));
     json_object_set_new(o, "changed", json_integer((json_int_t)w->changed));
@@ -316,6 +351,8 @@ static int run(struct ctl *ctl)
     for (int i = 1; i < ctl->argc; i++)
         if ((value = ctl_option(ctl, &ctl_whatif, &i, "--since")))
             since = value;
+        else if ((value = ctl_option(ctl, &ctl_whatif, &i, "--config")))
+            w.other_path = value;
         else if ((value = ctl_option(ctl, &ctl_whatif, &i, "--set"))) {
             if (w.set_count == SETS_MOST)
                 return ctl_usage(&ctl_whatif, "takes %d times --set at most", SETS_MOST);
@@ -323,8 +360,8 @@ static int run(struct ctl *ctl)
         } else
             return ctl_usage(&ctl_whatif, "does not take \"" STR_FMT "\"",
                              STR_ARG(str_escaped(ctl->arena, str_of(ctl->argv[i]))));
-    if (w.set_count == 0)
-        return ctl_usage(&ctl_whatif, "needs --set POLICY.OPTION=VALUE");
+    if (w.set_count == 0 && !w.other_path)
+        return ctl_usage(&ctl_whatif, "needs --set POLICY.OPTION=VALUE or --config FILE");
     if (!ctl_since(ctl, &ctl_whatif, since, &from_ms))
         return EX_USAGE;
     db = load(&w, &status) ? ctl_journal(ctl, &ctl_whatif, w.now, &status) : NULL;
@@ -340,17 +377,21 @@ static int run(struct ctl *ctl)
 
 const struct ctl_command ctl_whatif = {
     .words = "whatif",
-    .usage = "--set POLICY.OPTION=VALUE... [--since 7d]",
+    .usage = "[--set POLICY.OPTION=VALUE]... [--config FILE] [--since 7d]",
     .summary = "What other settings would have made of the messages in the journal",
     .help =
         "  --set POLICY.OPTION=VALUE                a policy's option, in every profile; += adds to a list\n"
         "  --set profile:NAME.POLICY.OPTION=VALUE   the same, in one profile\n"
         "  --set profile:NAME.OPTION=VALUE          an option of a profile: reply_at, unsure, policies ...\n"
+        "  --config FILE  another whole configuration, with the changes of --set over it; the present one, to compare\n"
+        "                 with, is named by -c, or by --config before the word whatif\n"
         "  --since TIME   12h, 7d, a day (2026-01-05) or a time (2026-01-05T10:00:00Z); 7d if not told\n\n"
         "Every message is judged twice, with the configuration as it is and with the changes, by what the journal kept\n"
         "of what each policy saw. Nothing is looked up again and nothing is guessed: where a policy would have needed\n"
         "what was not recorded, or the client was refused before, the message is counted as not known, with the reason.\n"
-        "Options of which nothing can be told are named, and nothing is printed (exit 65).\n"
+        "An option in --set of which nothing can be told is named, and nothing is printed (exit 65); where FILE differs\n"
+        "in such, that is named, and the messages that it concerns are not known.\n"
         "exit: 0 nothing would change, 1 something would\n",
     .run = run,
+    .own_config = true,
 };

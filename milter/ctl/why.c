@@ -66,7 +66,7 @@ static int find(struct work *w, sqlite3 *db)
     struct str word = w->word;
     bool bracketed = str_starts(word, STR("<")) && word.n > 2 && word.p[word.n - 1] == '>';
     struct str plain = bracketed ? str_slice(word, 1, word.n - 1) : word;
-    struct journal_wish wish = {.limit = 1, .newest_first = true};
+    struct journal_wish wish = {.limit = 1, .newest_first = true, .by_writing = true};
     struct ip ip;
     int rc;
 

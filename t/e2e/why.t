@@ -97,6 +97,28 @@ def what_if(tap, house, record):
     tap.same(house.ctl("whatif")[0], 64, "no --set: usage")
 
 
+def other_config(tap, house, record):
+    """Another whole file, with --set over it or not."""
+    here = open(house.daemon.config).read()
+    there = house.daemon.directory.write("other.conf", here.replace(STRICT, 'require = {"From"}'))
+    status, out, err = house.ctl("whatif", "--config", there)
+    tap.ok(status == 1 and "reject -> accept" in out and record["ref"] in out and not err, "whatif --config FILE", out, err)
+    status, out, err = house.ctl("--json", "whatif", f"--config={there}", "--set", "headers.require+=X-Stamp")
+    told = json.loads(out) if out else {}
+    tap.ok(status == 0 and told.get("changed") == 0 and told.get("config") == there and told.get("not_recorded") == [],
+           "with --set over it: as it is now", out, err)
+    status, out, err = house.ctl("whatif", "--config", house.daemon.config)
+    tap.ok(status == 0 and " 0 would fare otherwise" in out, "the same file", out, err)
+    house.daemon.directory.write("other.conf", here.replace("headers {", "headers { timeout = 3s "))
+    status, out, err = house.ctl("whatif", "--config", there)
+    tap.ok(status == 78 and out == "" and "other.conf:" in err, "a file with an error", out, err)
+    house.daemon.directory.write("other.conf", here.replace("dns {", "dns { timeout = 1s ") + "helo { timeout = 1s }\n")
+    status, out, err = house.ctl("whatif", "--config", there)
+    tap.ok(status == 0 and "helo.timeout: not recorded is when the answers came" in err and " dns: " in err,
+           "what cannot be told of it is named", out, err)
+    tap.same(house.ctl("whatif", "--config", "/nowhere/at.all")[0], 78, "no such file")
+
+
 def others(tap, house):
     status, out, err = house.ctl("why", "nobody@nowhere.test")
     tap.ok(status == 1 and out == "" and "nothing of" in err, "nothing is found: exit 1", out, err)
@@ -131,6 +153,7 @@ def main(tap):
     with House(CONFIG % STRICT, tap) as house:
         record = refused_message(tap, house)
         what_if(tap, house, record)
+        other_config(tap, house, record)
         others(tap, house)
         changed_for_real(tap, house)
 

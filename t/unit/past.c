@@ -217,6 +217,54 @@ static void counters(void)
     config_unref(&config);
 }
 
+static struct config *whole(struct str config)
+{
+    struct problems problems = {.arena = a};
+
+    return config_from_text(STR("other"), config, &problems);
+}
+
+/* another - a whole other configuration: what cannot be told of it is named, and is not guessed. */
+static void another(void)
+{
+    struct journal_message m = accepted();
+    struct buf long_list = buf_in(a);
+    struct config *now = whole(str_of(text)), *same = whole(str_of(text)), *other, *longer;
+    bool changed[64] = {false};
+    struct str *lines = NULL, why;
+    struct past_answer x;
+
+    ok(past_differ(a, now, same, changed, &lines) == 0 && !past_over_limits(past_read(a, &m), now, same, &why),
+       "the same configuration again: nothing cannot be told");
+    other = whole(arena_printf(a, "limits { message_size = 1024 }\nspamassassin { timeout = 7s }\n"
+                                  "log { level = debug }\ndns { servers = {\"127.0.0.9\"} }\n%s", text));
+    ok(past_differ(a, now, other, changed, &lines) == 2 &&
+           str_starts(lines[0], STR("spamassassin.timeout: not recorded")) && str_starts(lines[1], STR("dns: ")), "a scanner's timeout and the DNS servers are named");
+    m.body_bytes = 1025;
+    m.size = 1500;
+    past_judge(a, other, past_read(a, &m), changed, &x);
+    ok(!x.known && str_starts(x.unknown, STR("spamassassin at message: ")), "and the scan is not known: " STR_FMT,
+       STR_ARG(x.unknown));
+    ok(past_over_limits(past_read(a, &m), now, other, &why), "nor is what a smaller limit would have cut");
+    m.body_bytes = 1024;
+    ok(!past_over_limits(past_read(a, &m), now, other, &why), "but what is smaller is");
+    for (unsigned i = 0; i < 30; i++)
+        buf_addf(&long_list, "%s\"%u*.exe\"", i ? ", " : "", i);
+    config_unref(&same);
+    same = whole(arena_printf(a, "profile \"all\" { auth = yes  policies = {\"patterns\"}\n"
+                                 "patterns { enabled = yes  names = {" STR_FMT "} } }", STR_ARG(buf_str(&long_list))));
+    longer = whole(arena_printf(a, "profile \"other\" { auth = yes  policies = {\"patterns\"}\n"
+                                   "patterns { enabled = yes  names = {\"x.exe\"" STR_FMT "} } }",
+                                STR_ARG(str_slice(buf_str(&long_list), str_find(buf_str(&long_list), ','),
+                                                  long_list.len))));
+    ok(past_differ(a, same, longer, changed, &lines) == 1 && str_starts(lines[0], STR("patterns.names: ")),
+       "one entry of thirty is another, in a profile of another name");
+    config_unref(&now);
+    config_unref(&same);
+    config_unref(&other);
+    config_unref(&longer);
+}
+
 /* decided - for every option of every policy it is said whether it can be told; a new one needs a decision. */
 static void decided(void)
 {
@@ -318,6 +366,7 @@ int main(void)
     cut_short();
     recipients();
     counters();
+    another();
     decided();
     junk();
     arena_free(&a);
