@@ -5,12 +5,12 @@ The disk is a tmpfs in a mount namespace of this test's own: without root's righ
 import json
 import os
 import shutil
-import subprocess
 import sys
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.realpath(__file__)), "..", "lib"))
 
 import tap as taps
+from disk import Disk
 from house import House
 
 CONFIG = """
@@ -20,41 +20,6 @@ profile "all" {
 }
 """
 SOON = 20  # the daemon tries every five seconds
-
-
-class Disk:
-    """A small file system where the daemon keeps its state."""
-
-    def __init__(self, house):
-        self.path = house.daemon.directory.file("disk")
-        self.house = house
-        os.mkdir(self.path, 0o755)
-        subprocess.run(["mount", "-t", "tmpfs", "-o", "size=16m,mode=0755", "none", self.path], check=True)
-        with open(house.daemon.config) as f:
-            text = f.read()
-        text = text.replace(f'state_dir = "{house.daemon.directory.path}"', f'state_dir = "{self.path}"')
-        house.daemon.directory.write("sme-milter.conf", text)
-
-    def remount(self, how):
-        done = taps.wait_for(lambda: subprocess.run(["mount", "-o", f"remount,{how}", self.path],
-                                                    capture_output=True).returncode == 0, 10)
-        if not done:
-            raise RuntimeError(f"{self.path} cannot be made {how}")
-
-    def fill(self):
-        with open(os.path.join(self.path, "ballast"), "wb", buffering=0) as f:
-            try:
-                while True:
-                    f.write(b"x" * 4096)
-            except OSError:
-                pass
-
-    def empty(self):
-        os.unlink(os.path.join(self.path, "ballast"))
-
-    def close(self):
-        self.house.daemon.stop()
-        subprocess.run(["umount", "-l", self.path], check=False)
 
 
 def journal(house):
@@ -108,7 +73,7 @@ def from_the_start(tap, house, disk):
 
 def main(tap):
     with House(CONFIG, tap, start=False) as house:
-        disk = Disk(house)
+        disk = Disk(house, "16m")
         try:
             house.daemon.start()
             flows(tap, house, "before")

@@ -9,7 +9,6 @@ import os
 import shutil
 import signal
 import sqlite3
-import subprocess
 import sys
 import threading
 import time
@@ -17,6 +16,7 @@ import time
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.realpath(__file__)), "..", "lib"))
 
 import tap as taps
+from disk import Disk
 from house import House
 
 CONFIG = """
@@ -29,45 +29,6 @@ profile "all" {
 BAD, GOOD = "bad@there.test", "good@there.test"
 BOXED = "192.0.2.7"
 SOON = 15  # the daemon tries every five seconds
-
-
-class Disk:
-    """A small file system where the daemon keeps its state."""
-
-    def __init__(self, house):
-        self.path = house.daemon.directory.file("disk")
-        self.house = house
-        os.mkdir(self.path, 0o755)
-        subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64m,mode=0755", "none", self.path], check=True)
-        house.configure(CONFIG)
-        with open(house.daemon.config) as f:
-            text = f.read()
-        text = text.replace(f'state_dir = "{house.daemon.directory.path}"', f'state_dir = "{self.path}"')
-        house.daemon.directory.write("sme-milter.conf", text)
-
-    def file(self, name):
-        return os.path.join(self.path, name)
-
-    def remount(self, how):
-        done = taps.wait_for(lambda: subprocess.run(["mount", "-o", f"remount,{how}", self.path],
-                                                    capture_output=True).returncode == 0, 10)
-        if not done:
-            raise RuntimeError(f"{self.path} cannot be made {how}")
-
-    def fill(self):
-        with open(self.file("ballast"), "wb", buffering=0) as f:
-            try:
-                while True:
-                    f.write(b"x" * 4096)
-            except OSError:
-                pass
-
-    def empty(self):
-        os.unlink(self.file("ballast"))
-
-    def close(self):
-        self.house.daemon.stop()
-        subprocess.run(["umount", "-l", self.path], check=False)
 
 
 def mail_from(house, address, sender):
@@ -236,7 +197,8 @@ def replaced_directory(tap, house):
 
 def main(tap):
     with House(CONFIG, tap, start=False) as house:
-        disk = Disk(house)
+        house.configure(CONFIG)
+        disk = Disk(house, "64m")
         try:
             house.daemon.start()
             for _ in range(2):

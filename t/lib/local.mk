@@ -18,5 +18,5 @@ t_lib_sme_milter_test_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=clock_ms,--wrap=clock_w
 	-Wl,--wrap=dns_start,--wrap=scripted_note,--wrap=health_watch_start
 
 EXTRA_DIST += \
-	t/README t/e2e t/scenario t/lib/daemon.py t/lib/dnsd.py t/lib/house.py t/lib/milter.py t/lib/scanners.py t/lib/postfix.py t/lib/private_root.py t/lib/processes.py t/lib/run.py \
+	t/README t/e2e t/scenario t/lib/daemon.py t/lib/disk.py t/lib/dnsd.py t/lib/house.py t/lib/milter.py t/lib/scanners.py t/lib/postfix.py t/lib/private_root.py t/lib/processes.py t/lib/run.py \
 	t/lib/mmdb.py t/lib/scenario_postfix.py t/lib/smtp.py t/lib/tally.py t/lib/tap.py t/lib/wiring.py
