@@ -32,8 +32,7 @@ static const struct option smtp_forward_rows[] = {
 
 struct asking { /* of a message */
     struct smtp_asker *asker;
-    const struct route *route; /* of the recipient at hand; NULL: none */
-    bool is_loop;              /* the client is ourselves, asking */
+    int64_t deadline; /* of the recipient at hand */
 };
 
 static int by_domain(const void *a, const void *b)
@@ -89,24 +88,28 @@ static const struct route *route_of(struct context *c)
     return bsearch(&key, o->table, o->count, sizeof *o->table, by_domain);
 }
 
-/* smtp_forward_ask - the answer is waited for in the other pass, beside what other policies wait for. */
+/* smtp_forward_ask - only the time runs from now on, beside what other policies wait for. The server is asked when it
+ * is our turn: a recipient that a policy before us refuses would keep one of its few connections busy for nobody. */
 static void smtp_forward_ask(struct context *c)
 {
     const struct smtp_forward_options *o = OPTIONS(struct smtp_forward_options, c);
-    const struct peer *peer = &c->session->peer;
     struct asking *s = message_state(c, sizeof *s);
 
-    s->route = route_of(c);
-    s->is_loop = s->route && line_is_ours(peer->ip, peer->port);
-    if (!s->route || s->is_loop)
-        return;
+    s->deadline = clock_ms() + o->timeout;
+}
+
+static const struct smtp_answer *ask(struct context *c, struct asking *s, const struct route *route)
+{
+    const struct smtp_forward_options *o = OPTIONS(struct smtp_forward_options, c);
+    const struct peer *peer = &c->session->peer;
+
     if (!s->asker)
         s->asker = smtp_asker(c->arena);
-    smtp_ask(s->asker, &(struct smtp_question){
-                           .where = &s->route->where, .hello = host_name(c), .sender = c->message->sender.text,
-                           .rcpt = c->rcpt->address.text, .well_formed = c->rcpt->address.well_formed,
-                           .our_ip = peer->server_ip, .our_port = peer->server_port,
-                           .deadline = clock_ms() + o->timeout, .keep_ms = o->cache});
+    return smtp_ask(s->asker, &(struct smtp_question){
+                                  .where = &route->where, .hello = host_name(c), .sender = c->message->sender.text,
+                                  .rcpt = c->rcpt->address.text, .well_formed = c->rcpt->address.well_formed,
+                                  .our_ip = peer->server_ip, .our_port = peer->server_port, .deadline = s->deadline,
+                                  .keep_ms = o->cache});
 }
 
 /* put_off - 4xx, whatever the profile says of unsure findings. */
@@ -133,14 +136,16 @@ static struct finding smtp_forward_rcpt(struct context *c)
 {
     struct asking *s = message_state(c, sizeof *s);
     const struct address *rcpt = &c->rcpt->address;
+    const struct peer *peer = &c->session->peer;
+    const struct route *route = route_of(c);
     const struct smtp_answer *answer;
     const char *status;
 
-    if (s->is_loop)
-        return put_off(c, "5.4.6", STR_NONE);
-    if (!s->route)
+    if (!route)
         return NO_OPINION;
-    answer = smtp_finish(s->asker);
+    if (line_is_ours(peer->ip, peer->port)) /* the client is ourselves, asking */
+        return put_off(c, "5.4.6", STR_NONE);
+    answer = ask(c, s, route);
     status = answer->status && answer->status[0] ? answer->status : "5.1.1";
     note(c, answer);
     switch (answer->said) {

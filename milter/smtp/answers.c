@@ -5,13 +5,14 @@
 #include "../base/clock.h"
 #include "../scan/known.h"
 #include "answers.h"
+#include "places.h"
 #include "reply.h"
 
 #define ROWS 1024
 #define WAYS 4
 #define STATUS_MOST 9
 #define QUIET_MS 60000
-#define ON_THEIR_WAY_MOST 512 /* different questions; those beyond are not counted */
+#define ON_THEIR_WAY_MOST 512 /* different questions; those beyond are asked without a look */
 
 struct entry {
     struct known_key key;
@@ -27,7 +28,7 @@ static struct {
     struct entry rows[ROWS][WAYS];
     struct {
         struct known_key key;
-        unsigned count; /* 0: free */
+        bool used, wanted;
     } on_their_way[ON_THEIR_WAY_MOST];
 } answers = {.lock = PTHREAD_MUTEX_INITIALIZER};
 
@@ -42,22 +43,22 @@ static struct entry *row_of(const struct known_key *key)
     return answers.rows[(key->bytes[0] | (unsigned)key->bytes[1] << 8) % ROWS];
 }
 
-static bool holds(const struct entry *e, int64_t keep_ms)
+static bool holds(const struct entry *e, int64_t keep_ms, int64_t since)
 {
     bool for_long = e->said == SMTP_TAKES || e->said == SMTP_REFUSES;
     int64_t most = for_long || keep_ms < ANSWERS_SOON_MS ? keep_ms : ANSWERS_SOON_MS;
 
-    return e->when && clock_ms() - e->when < most;
+    return e->when && (e->when >= since || clock_ms() - e->when < most);
 }
 
-static bool find(struct arena *a, struct known_key key, int64_t keep_ms, struct smtp_answer *answer)
+static bool find(struct arena *a, struct known_key key, int64_t keep_ms, int64_t since, struct smtp_answer *answer)
 {
     struct entry *row = row_of(&key);
     bool found = false;
 
     pthread_mutex_lock(&answers.lock);
     for (size_t i = 0; i < WAYS && !found; i++)
-        if (memcmp(&row[i].key, &key, sizeof key) == 0 && holds(&row[i], keep_ms)) {
+        if (memcmp(&row[i].key, &key, sizeof key) == 0 && holds(&row[i], keep_ms, since)) {
             *answer = (struct smtp_answer){
                 .said = row[i].said, .status = str_dup(a, str_of(row[i].status)).p,
                 .text = str_dup(a, (struct str){row[i].text, row[i].text_n}), .known = true,
@@ -109,11 +110,11 @@ static bool of_mailbox(struct str status)
 }
 
 bool answers_find(struct arena *a, struct str server, struct str sender, struct str rcpt, int64_t keep_ms,
-                  struct smtp_answer *answer)
+                  int64_t since, struct smtp_answer *answer)
 {
-    return find(a, key_of("sender", server, sender, rcpt), keep_ms, answer) ||
-           find(a, key_of("every", server, STR_NONE, rcpt), keep_ms, answer) ||
-           find(a, key_of("host", server, STR_NONE, STR_NONE), keep_ms, answer);
+    return find(a, key_of("sender", server, sender, rcpt), keep_ms, since, answer) ||
+           find(a, key_of("every", server, STR_NONE, rcpt), keep_ms, since, answer) ||
+           find(a, key_of("host", server, STR_NONE, STR_NONE), keep_ms, since, answer);
 }
 
 void answers_add(struct str server, struct str sender, struct str rcpt, const struct smtp_answer *answer)
@@ -126,40 +127,59 @@ void answers_add(struct str server, struct str sender, struct str rcpt, const st
         add(key_of("sender", server, sender, rcpt), answer);
 }
 
+/* slot_of - where that question is, under the lock; ON_THEIR_WAY_MOST: nowhere. *unused: where it may go. */
+static size_t slot_of(const struct known_key *key, size_t *unused)
+{
+    *unused = ON_THEIR_WAY_MOST;
+    for (size_t i = 0; i < ON_THEIR_WAY_MOST; i++) {
+        if (answers.on_their_way[i].used && memcmp(&answers.on_their_way[i].key, key, sizeof *key) == 0)
+            return i;
+        if (!answers.on_their_way[i].used && *unused == ON_THEIR_WAY_MOST)
+            *unused = i;
+    }
+    return ON_THEIR_WAY_MOST;
+}
+
 bool answers_enter(struct str server, struct str sender, struct str rcpt)
 {
     struct known_key key = key_of("sender", server, sender, rcpt);
-    size_t slot = ON_THEIR_WAY_MOST;
-    bool allowed = true;
+    size_t slot, unused;
 
     pthread_mutex_lock(&answers.lock);
-    for (size_t i = 0; i < ON_THEIR_WAY_MOST; i++) {
-        if (answers.on_their_way[i].count && memcmp(&answers.on_their_way[i].key, &key, sizeof key) == 0) {
-            slot = i;
-            break;
-        }
-        if (!answers.on_their_way[i].count && slot == ON_THEIR_WAY_MOST)
-            slot = i;
-    }
+    slot = slot_of(&key, &unused);
     if (slot < ON_THEIR_WAY_MOST) {
-        allowed = answers.on_their_way[slot].count < ANSWERS_SAME_MOST;
-        answers.on_their_way[slot].key = key;
-        answers.on_their_way[slot].count += allowed;
+        answers.on_their_way[slot].wanted = true;
+    } else if (unused < ON_THEIR_WAY_MOST) {
+        answers.on_their_way[unused].key = key;
+        answers.on_their_way[unused].used = true;
+        answers.on_their_way[unused].wanted = false;
     }
     pthread_mutex_unlock(&answers.lock);
-    return allowed;
+    return slot == ON_THEIR_WAY_MOST;
+}
+
+bool answers_is_wanted(struct str server, struct str sender, struct str rcpt)
+{
+    struct known_key key = key_of("sender", server, sender, rcpt);
+    size_t slot, unused;
+    bool wanted;
+
+    pthread_mutex_lock(&answers.lock);
+    slot = slot_of(&key, &unused);
+    wanted = slot < ON_THEIR_WAY_MOST && answers.on_their_way[slot].wanted;
+    pthread_mutex_unlock(&answers.lock);
+    return wanted;
 }
 
 void answers_leave(struct str server, struct str sender, struct str rcpt)
 {
     struct known_key key = key_of("sender", server, sender, rcpt);
+    size_t slot, unused;
 
     pthread_mutex_lock(&answers.lock);
-    for (size_t i = 0; i < ON_THEIR_WAY_MOST; i++)
-        if (answers.on_their_way[i].count && memcmp(&answers.on_their_way[i].key, &key, sizeof key) == 0) {
-            answers.on_their_way[i].count--;
-            break;
-        }
+    slot = slot_of(&key, &unused);
+    if (slot < ON_THEIR_WAY_MOST)
+        answers.on_their_way[slot].used = false;
     pthread_mutex_unlock(&answers.lock);
 }
 
@@ -167,7 +187,7 @@ static bool noted(struct str server, const char *kind, int64_t keep_ms)
 {
     struct arena *a = arena_new(0);
     struct smtp_answer ignored;
-    bool found = find(a, key_of(kind, server, STR_NONE, STR_NONE), keep_ms, &ignored);
+    bool found = find(a, key_of(kind, server, STR_NONE, STR_NONE), keep_ms, INT64_MAX, &ignored);
 
     arena_free(&a);
     return found;
@@ -204,4 +224,5 @@ void answers_forget(void)
     memset(answers.rows, 0, sizeof answers.rows);
     memset(answers.on_their_way, 0, sizeof answers.on_their_way);
     pthread_mutex_unlock(&answers.lock);
+    places_forget();
 }

@@ -31,15 +31,16 @@ struct smtp_answer {
     bool of_host;       /* SMTP_UNKNOWN: whatever the recipient, this server cannot be asked now */
 };
 
-/* answers_find - what is known of that recipient at that server, or of the server. keep_ms: the option `cache`. */
+/* answers_find - what is known of that recipient at that server, or of the server. keep_ms: the option `cache`.
+ * What was said from `since` on, by clock_ms(), counts in any case: it was waited for. */
 bool answers_find(struct arena *a, struct str server, struct str sender, struct str rcpt, int64_t keep_ms,
-                  struct smtp_answer *answer);
+                  int64_t since, struct smtp_answer *answer);
 void answers_add(struct str server, struct str sender, struct str rcpt, const struct smtp_answer *answer);
 
-/* answers_enter - a question goes out. False: the same one is on its way ANSWERS_SAME_MOST times already, so that
- * servers that ask each other in a circle, whoever is in it, come to an end. Whoever entered leaves. */
-#define ANSWERS_SAME_MOST 10
+/* answers_enter - a question goes out. False: the same one is on its way; it is then wanted. Whoever entered leaves,
+ * when the answer was added. */
 bool answers_enter(struct str server, struct str sender, struct str rcpt);
+bool answers_is_wanted(struct str server, struct str sender, struct str rcpt);
 void answers_leave(struct str server, struct str sender, struct str rcpt);
 
 /* answers_no_tls - whether TLS with that server failed lately; answers_add_no_tls - it did. */

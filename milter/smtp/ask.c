@@ -1,167 +1,20 @@
 /* ask.c - the conversation. */
 #include <poll.h>
-#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "../base/clock.h"
-#include "../base/log.h"
 #include "../base/waiting.h"
-#include "../dns/dns.h"
-#include "ask.h"
-#include "line.h"
+#include "ask_inside.h"
 
-#define ADDRESSES_MOST 4
 #define ADDRESS_BYTES_MOST 1000
-#define HELD_MOST 8     /* connections that wait for a next recipient, in the whole process */
 #define REFUSALS_MOST 8 /* of one connection: servers slow down whom they refuse too often */
-
-enum phase { NOT_CONNECTED, RESOLVING, CONNECTING, TALKING, SHAKING, READY };
-enum turn { GREETING, EHLO, HELO, STARTTLS, MAIL, RCPT }; /* what the next reply is to */
-
-struct smtp_asker {
-    struct arena *arena;
-    struct smtp_question q;
-    struct smtp_answer answer;
-    bool done;
-    enum phase phase;
-    enum turn turn;
-    struct smtp_line *line;  /* NULL: none, or scripted */
-    struct str server, sender; /* of the connection, `shown`; of its MAIL */
-    bool in_tls, no_tls;
-    bool said_utf8;          /* in MAIL */
-    bool reused;             /* it has answered before: what fails now is tried again on a new one */
-    bool held;               /* counted in `held` */
-    bool entered;            /* see answers_enter() */
-    unsigned offers, refusals;
-    struct dns_question *dns[2];
-    struct ip addresses[ADDRESSES_MOST];
-    size_t count, at;
-    int64_t step_deadline;   /* of CONNECTING and SHAKING */
-    struct str said;         /* scripted: what it answers next */
-    int64_t due;
-};
+#define MESSAGES_MOST 100 /* of one connection */
 
 static struct {
     void (*fn)(void *, struct str, struct smtp_act *);
     void *ctx;
 } script;
-
-static atomic_uint held;
-static void connect_next(struct smtp_asker *s);
-static void begin(struct smtp_asker *s);
-
-/* tell - the log, of what keeps us from asking. */
-static void tell(struct smtp_asker *s, const char *kind, struct str problem)
-{
-    struct str safe = str_escaped(s->arena, problem);
-
-    if (answers_tell(s->q.where->shown, kind))
-        log_warn("smtp_forward: " STR_FMT " " STR_FMT " (told once a minute)", STR_ARG(s->q.where->shown),
-                 STR_ARG(safe));
-}
-
-/* ---- ends ---- */
-
-static void release(struct smtp_asker *s)
-{
-    if (s->held)
-        atomic_fetch_sub(&held, 1);
-    s->held = false;
-}
-
-static void drop(struct smtp_asker *s)
-{
-    release(s);
-    line_close(&s->line);
-    s->phase = NOT_CONNECTED;
-}
-
-static void say_goodbye(struct smtp_asker *s)
-{
-    if (s->line)
-        line_say(s->line, STR("QUIT\r\n"));
-    drop(s);
-}
-
-void smtp_hang_up(struct smtp_asker *s)
-{
-    if (s->phase == READY)
-        say_goodbye(s);
-    drop(s);
-}
-
-static void leave(struct smtp_asker *s)
-{
-    if (s->entered)
-        answers_leave(s->q.where->shown, s->q.sender, s->q.rcpt);
-    s->entered = false;
-}
-
-static void forget(void *ptr)
-{
-    leave(ptr);
-    smtp_hang_up(ptr);
-}
-
-static void answered(struct smtp_asker *s, enum smtp_said said, const char *status, struct str text)
-{
-    s->answer = (struct smtp_answer){.said = said, .status = status, .text = text};
-    s->answer.of_host = said == SMTP_UNKNOWN && (s->phase != TALKING || s->turn < MAIL);
-    s->done = true;
-    leave(s);
-    answers_add(s->q.where->shown, s->q.sender, s->q.rcpt, &s->answer);
-}
-
-/* cannot_ask - ends the connection too. What is wrong is said behind the server's name. */
-static void cannot_ask(struct smtp_asker *s, const char *status, struct str what)
-{
-    tell(s, status, what);
-    answered(s, SMTP_UNKNOWN, status,
-             arena_printf(s->arena, STR_FMT " " STR_FMT, STR_ARG(s->q.where->shown), STR_ARG(what)));
-    drop(s);
-}
-
-static void is_loop(struct smtp_asker *s)
-{
-    s->phase = CONNECTING; /* of the host, wherever it was noticed */
-    cannot_ask(s, "5.4.6", STR("is this server itself: its route leads back to where the recipient came from"));
-}
-
-static void without_tls(struct smtp_asker *s, struct str problem)
-{
-    s->no_tls = true;
-    answers_add_no_tls(s->q.where->shown);
-    tell(s, "plain", arena_printf(s->arena, "is asked without TLS: " STR_FMT, STR_ARG(problem)));
-    connect_next(s);
-}
-
-/* broken - the connection is of no more use. */
-static void broken(struct smtp_asker *s, struct str problem)
-{
-    if (s->line && line_came_back(s->line)) {
-        is_loop(s);
-    } else if (s->reused) {
-        drop(s);
-        begin(s);
-    } else if (s->phase == SHAKING || (s->phase == TALKING && s->in_tls && s->turn == EHLO)) {
-        without_tls(s, problem); /* or the server did not like it and says so late, as TLS 1.3 has it */
-    } else if (s->phase == CONNECTING) {
-        s->at++;
-        if (s->at < s->count)
-            connect_next(s);
-        else
-            cannot_ask(s, "5.4.1", arena_printf(s->arena, "cannot be connected to: " STR_FMT, STR_ARG(problem)));
-    } else {
-        cannot_ask(s, "5.4.2", problem);
-    }
-}
-
-static void late(struct smtp_asker *s)
-{
-    s->reused = false;
-    cannot_ask(s, s->phase == RESOLVING ? "5.4.3" : "5.4.1", STR("does not answer in time"));
-}
 
 /* ---- what is said ---- */
 
@@ -170,8 +23,8 @@ static void say(struct smtp_asker *s, enum turn turn, struct str line)
     s->phase = TALKING;
     s->turn = turn;
     s->said = line;
-    if (s->line)
-        line_say(s->line, line);
+    if (s->place->line)
+        line_say(s->place->line, line);
 }
 
 static void say_hello(struct smtp_asker *s, enum turn turn)
@@ -202,20 +55,21 @@ static bool has_8bit(struct str s)
 /* say_mail - a sender whom this server cannot read is left out, which says nothing against the recipient. */
 static void say_mail(struct smtp_asker *s)
 {
-    bool can_utf8 = s->offers & SMTP_OFFERS_UTF8;
+    bool can_utf8 = s->place->offers & SMTP_OFFERS_UTF8;
     struct str sender = s->q.sender;
 
     if (has_8bit(s->q.rcpt) && !can_utf8) {
-        answered(s, SMTP_REFUSES, "5.6.7", STR("addresses beyond ASCII are not known there"));
-        say_goodbye(s);
+        ask_answered(s, SMTP_REFUSES, "5.6.7", STR("addresses beyond ASCII are not known there"));
+        ask_goodbye(s);
         return;
     }
     if (!can_be_said(sender, false) || (has_8bit(sender) && !can_utf8))
         sender = STR_NONE;
-    s->said_utf8 = has_8bit(sender) || has_8bit(s->q.rcpt);
-    s->sender = s->q.sender;
+    s->place->said_utf8 = has_8bit(sender) || has_8bit(s->q.rcpt);
+    s->place->messages++;
+    s->place->sender = str_dup(s->place->arena, s->q.sender);
     say(s, MAIL, arena_printf(s->arena, "MAIL FROM:<" STR_FMT ">%s\r\n", STR_ARG(sender),
-                              s->said_utf8 ? " SMTPUTF8" : ""));
+                              s->place->said_utf8 ? " SMTPUTF8" : ""));
 }
 
 static void say_rcpt(struct smtp_asker *s)
@@ -227,7 +81,7 @@ static void say_rcpt(struct smtp_asker *s)
 
 static void unexpected(struct smtp_asker *s, const char *to, const struct smtp_reply *r)
 {
-    broken(s, arena_printf(s->arena, "says %d " STR_FMT " to %s", r->code, STR_ARG(r->text), to));
+    ask_broken(s, arena_printf(s->arena, "says %d " STR_FMT " to %s", r->code, STR_ARG(r->text), to));
 }
 
 static void greeted(struct smtp_asker *s, const struct smtp_reply *r)
@@ -236,24 +90,27 @@ static void greeted(struct smtp_asker *s, const struct smtp_reply *r)
     bool at_our_door = s->q.where->port == 25 || s->q.where->port == s->q.our_port;
 
     str_token(&words, &name);
-    if (r->code != 220)
+    if (r->code != 220) {
         unexpected(s, "a new connection", r);
-    else if (at_our_door && str_is_nocase(name, s->q.hello))
-        is_loop(s);
-    else
+    } else if (at_our_door && str_is_nocase(name, s->q.hello)) {
+        ask_is_loop(s);
+    } else {
+        places_works(s->place);
         say_hello(s, EHLO);
+    }
 }
 
 static void begin_tls(struct smtp_asker *s)
 {
+    struct smtp_line *line = s->place->line;
     int64_t now = clock_ms();
 
     s->phase = SHAKING;
     s->step_deadline = now + (s->q.deadline - now) / 2; /* so that there is time for another try */
-    if (s->line && line_heard(s->line).n)
-        without_tls(s, STR("it spoke on before the TLS handshake"));
-    else if (!s->line || !line_tls(s->line, s->q.where->host))
-        without_tls(s, STR("there is no TLS"));
+    if (line && line_heard(line).n)
+        ask_without_tls(s, STR("it spoke on before the TLS handshake"));
+    else if (!line || !line_tls(line, s->q.where->host))
+        ask_without_tls(s, STR("there is no TLS"));
 }
 
 /* mailbox_answer - to RCPT. The connection stays for the next one if it can. */
@@ -262,20 +119,20 @@ static void mailbox_answer(struct smtp_asker *s, const struct smtp_reply *r)
     const char *status = str_dup(s->arena, str_of(r->status)).p;
     int class = r->code / 100;
 
-    if (s->line && line_came_back(s->line)) {
-        is_loop(s);
+    if (s->place->line && line_came_back(s->place->line)) {
+        ask_is_loop(s);
         return;
     }
     if ((r->code == 421 && s->reused) || class == 3) {
         unexpected(s, "RCPT", r);
         return;
     }
-    answered(s, class == 2 ? SMTP_TAKES : class == 5 ? SMTP_REFUSES : SMTP_LATER, status, r->text);
-    s->refusals += class != 2;
-    s->phase = READY;
-    s->held = true;
-    if (atomic_fetch_add(&held, 1) >= HELD_MOST || s->refusals >= REFUSALS_MOST || r->code == 421)
-        smtp_hang_up(s);
+    ask_answered(s, class == 2 ? SMTP_TAKES : class == 5 ? SMTP_REFUSES : SMTP_LATER, status, r->text);
+    s->place->refusals += class != 2;
+    if (s->place->refusals >= REFUSALS_MOST || r->code == 421 || s->ends || s->place->messages >= MESSAGES_MOST ||
+        !places_park(s->place))
+        ask_goodbye(s);
+    s->place = NULL;
 }
 
 static void on_reply(struct smtp_asker *s, const struct smtp_reply *r)
@@ -287,12 +144,12 @@ static void on_reply(struct smtp_asker *s, const struct smtp_reply *r)
         greeted(s, r);
         return;
     case EHLO:
-        s->offers = r->offers;
+        s->place->offers = r->offers;
         if (r->code / 100 == 5)
             say_hello(s, HELO);
         else if (!fine)
             unexpected(s, "EHLO", r);
-        else if (!s->in_tls && !s->no_tls && (r->offers & SMTP_OFFERS_TLS))
+        else if (!s->place->in_tls && !s->no_tls && (r->offers & SMTP_OFFERS_TLS))
             say(s, STARTTLS, STR("STARTTLS\r\n"));
         else
             say_mail(s);
@@ -309,14 +166,25 @@ static void on_reply(struct smtp_asker *s, const struct smtp_reply *r)
         else
             say_mail(s);
         return;
+    case RSET:
+        if (fine)
+            say_mail(s);
+        else
+            unexpected(s, "RSET", r);
+        return;
     case MAIL:
+        if (r->code == 421 && s->reused) {
+            unexpected(s, "MAIL", r);
+            return;
+        }
         if (fine) {
             say_rcpt(s);
             return;
         }
-        tell(s, "sender", arena_printf(s->arena, "does not take the sender: %d " STR_FMT, r->code, STR_ARG(r->text)));
-        answered(s, SMTP_LATER, str_dup(s->arena, str_of(r->status)).p, r->text);
-        say_goodbye(s);
+        ask_tell(s, "sender",
+                 arena_printf(s->arena, "does not take the sender: %d " STR_FMT, r->code, STR_ARG(r->text)));
+        ask_answered(s, SMTP_LATER, str_dup(s->arena, str_of(r->status)).p, r->text);
+        ask_goodbye(s);
         return;
     case RCPT:
         mailbox_answer(s, r);
@@ -324,7 +192,8 @@ static void on_reply(struct smtp_asker *s, const struct smtp_reply *r)
     }
 }
 
-/* hear - the next reply in `heard`: what a scripted server says, or what the line has. False: it is not complete. */
+/* hear - the next reply in `heard`: what a scripted server says, or what the line has; over: nothing will follow.
+ * False: it is not complete. */
 static bool hear(struct smtp_asker *s, struct str heard, bool over, struct str problem)
 {
     struct smtp_reply r;
@@ -332,35 +201,37 @@ static bool hear(struct smtp_asker *s, struct str heard, bool over, struct str p
 
     switch (smtp_reply_read(s->arena, heard, &r, &taken)) {
     case SMTP_WHOLE:
-        if (s->line)
-            line_take(s->line, taken);
+        if (s->place->line)
+            line_take(s->place->line, taken);
         on_reply(s, &r);
         return true;
     case SMTP_JUNK:
-        broken(s, STR("says what is no SMTP reply"));
+        ask_broken(s, STR("says what is no SMTP reply"));
         return true;
     case SMTP_MORE:
         break;
     }
     if (over)
-        broken(s, problem);
+        ask_broken(s, problem);
     return over;
 }
 
 /* after_pump - false: nothing more can be done now. */
 static bool after_pump(struct smtp_asker *s)
 {
-    bool over = line_is_over(s->line);
+    struct smtp_line *line = s->place->line;
+    bool over = line_is_over(line);
 
+    s->ends = over;
     if (s->phase == TALKING)
-        return hear(s, line_heard(s->line), over, line_problem(s->line));
-    if (!line_is_connected(s->line)) {
+        return hear(s, line_heard(line), over, str_dup(s->arena, line_problem(line)));
+    if (!line_is_connected(line)) {
         if (over)
-            broken(s, line_problem(s->line));
+            ask_broken(s, str_dup(s->arena, line_problem(line)));
         return over;
     }
     if (s->phase == SHAKING) {
-        s->in_tls = true;
+        s->place->in_tls = true;
         say_hello(s, EHLO);
     } else {
         s->phase = TALKING;
@@ -373,30 +244,29 @@ static bool after_pump(struct smtp_asker *s)
 static void step(struct smtp_asker *s)
 {
     do {
-        if (s->done || !s->line)
+        if (s->done || !s->place || !s->place->line)
             return;
-        line_pump(s->line);
+        line_pump(s->place->line);
     } while (after_pump(s));
 }
 
 /* ---- beginnings ---- */
 
-static void connect_next(struct smtp_asker *s)
+void ask_connect_next(struct smtp_asker *s)
 {
     int64_t now = clock_ms();
     struct ip ip = s->addresses[s->at];
 
-    drop(s);
-    s->reused = s->in_tls = false;
-    s->offers = s->refusals = 0;
+    line_close(&s->place->line);
+    s->reused = s->place->in_tls = false;
+    s->place->offers = s->place->refusals = 0;
     s->phase = CONNECTING;
-    s->server = s->q.where->shown;
     s->step_deadline = now + (s->q.deadline - now) / (int64_t)(s->count - s->at);
     s->said = STR_NONE;
     if (s->q.our_port == s->q.where->port && ip_equal(ip, s->q.our_ip))
-        is_loop(s);
+        ask_is_loop(s);
     else if (!script.fn)
-        s->line = line_open(ip, s->q.where->port);
+        s->place->line = line_open(ip, s->q.where->port);
 }
 
 static void resolved(struct smtp_asker *s)
@@ -412,11 +282,11 @@ static void resolved(struct smtp_asker *s)
             s->addresses[s->count++] = d->records[k].ip;
     }
     if (s->count)
-        connect_next(s);
+        ask_connect_next(s);
     else if (why)
-        cannot_ask(s, "5.4.3", arena_printf(s->arena, "cannot be looked up: %s", why));
+        ask_cannot(s, "5.4.3", arena_printf(s->arena, "cannot be looked up: %s", why));
     else
-        cannot_ask(s, "5.4.4", STR("has no address"));
+        ask_cannot(s, "5.4.4", STR("has no address"));
 }
 
 static void begin(struct smtp_asker *s)
@@ -427,7 +297,7 @@ static void begin(struct smtp_asker *s)
     s->due = clock_ms();
     if (s->q.where->ip.known) {
         s->addresses[s->count++] = s->q.where->ip;
-        connect_next(s);
+        ask_connect_next(s);
         return;
     }
     s->phase = RESOLVING;
@@ -437,10 +307,67 @@ static void begin(struct smtp_asker *s)
         resolved(s);
 }
 
-static bool can_be_reused(const struct smtp_asker *s)
+/* go_on - with a connection that has answered before; it may be another message's, or have hung up meanwhile. */
+static void go_on(struct smtp_asker *s)
 {
-    return s->phase == READY && str_is(s->server, s->q.where->shown) && str_is(s->sender, s->q.sender) &&
-           (s->said_utf8 || !has_8bit(s->q.rcpt));
+    const struct place *p = s->place;
+
+    s->reused = true;
+    s->phase = TALKING;
+    s->due = clock_ms();
+    if (p->line && line_heard(p->line).n) {
+        ask_drop(s); /* it said what nobody asked it */
+        return;
+    }
+    if (str_is(p->sender, s->q.sender) && (p->said_utf8 || !has_8bit(s->q.rcpt)))
+        say_rcpt(s);
+    else
+        say(s, RSET, STR("RSET\r\n"));
+}
+
+/* wait_for_others - for a free place, or for who asks the same; each of them tells. */
+static void wait_for_others(struct smtp_asker *s, unsigned seen)
+{
+    int64_t now = clock_ms(), left = s->q.deadline - now;
+
+    if (now < s->again_at && s->again_at - now < left)
+        left = s->again_at - now;
+    if (left <= 0)
+        ask_late(s);
+    else if (script.fn)
+        clock_script_advance(left); /* nobody else is there */
+    else
+        places_wait(seen, waiting_slice(left));
+}
+
+/* try_to_begin - one of those who ask the same at once asks; the others have his answer. That ends servers that ask
+ * each other in a circle as well, whoever is in it: nobody asks what he is being asked for. */
+static void try_to_begin(struct smtp_asker *s)
+{
+    const struct smtp_question *q = &s->q;
+    unsigned seen = places_changes();
+    int64_t now = clock_ms();
+
+    if (answers_find(s->arena, q->where->shown, q->sender, q->rcpt, q->keep_ms, s->asked, &s->answer)) {
+        s->done = true;
+        ask_leave(s);
+        return;
+    }
+    if (!s->entered)
+        s->entered = answers_enter(q->where->shown, q->sender, q->rcpt);
+    if (s->entered && now < q->deadline && now >= s->again_at)
+        s->place = places_take(q->where->shown, s, s->below, &s->waiter);
+    if (!s->place)
+        wait_for_others(s, seen);
+    else if (s->place->is_talking)
+        go_on(s);
+    else
+        begin(s);
+}
+
+static void forget(void *ptr)
+{
+    smtp_hang_up(ptr);
 }
 
 struct smtp_asker *smtp_asker(struct arena *a)
@@ -452,62 +379,29 @@ struct smtp_asker *smtp_asker(struct arena *a)
     return s;
 }
 
-void smtp_ask(struct smtp_asker *s, const struct smtp_question *q)
-{
-    leave(s);
-    s->q = *q;
-    s->done = false;
-    if (answers_find(s->arena, q->where->shown, q->sender, q->rcpt, q->keep_ms, &s->answer)) {
-        s->done = true;
-        return;
-    }
-    if (!can_be_said(q->rcpt, q->well_formed)) {
-        s->answer = (struct smtp_answer){.said = SMTP_REFUSES, .status = "5.1.3", .text = STR("this is no address")};
-        s->done = true;
-        return;
-    }
-    s->entered = answers_enter(q->where->shown, q->sender, q->rcpt);
-    if (!s->entered) {
-        s->answer = (struct smtp_answer){.said = SMTP_UNKNOWN, .status = "5.4.6",
-                                         .text = STR("the same is being asked too often at this moment")};
-        s->done = true;
-        tell(s, "same", STR("is being asked the same too often at once: does its route lead back to this server?"));
-        return;
-    }
-    if (can_be_reused(s)) {
-        release(s);
-        s->reused = true;
-        s->due = clock_ms();
-        say_rcpt(s);
-    } else {
-        smtp_hang_up(s);
-        begin(s);
-    }
-    step(s);
-}
-
 /* ---- waiting ---- */
 
 static void time_passed(struct smtp_asker *s)
 {
     int64_t now = clock_ms();
 
-    if (s->done)
+    if (s->done || s->phase == QUEUED)
         return;
     if (now >= s->q.deadline)
-        late(s);
+        ask_late(s);
     else if ((s->phase == CONNECTING || s->phase == SHAKING) && now >= s->step_deadline)
-        broken(s, STR("no answer in time"));
+        ask_broken(s, STR("no answer in time"));
 }
 
 static void wait_and_step(struct smtp_asker *s)
 {
     int64_t until = s->q.deadline, now = clock_ms();
-    struct pollfd p = {.fd = s->line ? line_fd(s->line) : -1, .events = s->line ? line_events(s->line) : 0};
+    const struct smtp_line *line = s->place->line;
+    struct pollfd p = {.fd = line ? line_fd(line) : -1, .events = line ? line_events(line) : 0};
 
     if (s->phase == CONNECTING || s->phase == SHAKING)
         until = s->step_deadline < until ? s->step_deadline : until;
-    if (until > now && s->line && !line_is_over(s->line))
+    if (until > now && line && !line_is_over(line))
         poll(&p, 1, (int)waiting_slice(until - now > 60000 ? 60000 : until - now));
     step(s);
     time_passed(s);
@@ -525,35 +419,51 @@ static void play(struct smtp_asker *s)
     if (clock_ms() < s->due)
         clock_script_advance(s->due - clock_ms());
     if (clock_ms() >= s->q.deadline) {
-        late(s);
+        ask_late(s);
         return;
     }
     if (act.refused) {
-        broken(s, STR("Connection refused"));
+        ask_broken(s, STR("Connection refused"));
         return;
     }
     if (s->phase == CONNECTING) {
         s->phase = TALKING;
         s->turn = GREETING;
     }
+    s->ends = act.hangs_up;
     hear(s, act.reply, true, STR("hung up"));
-    if (act.hangs_up && s->phase == READY)
-        drop(s);
 }
 
-const struct smtp_answer *smtp_finish(struct smtp_asker *s)
+static void converse(struct smtp_asker *s)
 {
-    if (s->done)
-        return &s->answer;
     waiting_begin();
     while (!s->done)
-        if (s->phase == RESOLVING)
+        if (s->phase == QUEUED)
+            try_to_begin(s);
+        else if (s->phase == RESOLVING)
             resolved(s);
         else if (script.fn)
             play(s);
         else
             wait_and_step(s);
     waiting_end();
+    places_give_up(&s->waiter);
+}
+
+const struct smtp_answer *smtp_ask(struct smtp_asker *s, const struct smtp_question *q)
+{
+    s->q = *q;
+    s->done = s->loops = false;
+    s->phase = QUEUED;
+    s->below = PLACES_MOST;
+    s->turned_away = STR_NONE;
+    s->asked = s->again_at = clock_ms();
+    if (answers_find(s->arena, q->where->shown, q->sender, q->rcpt, q->keep_ms, INT64_MAX, &s->answer))
+        return &s->answer;
+    if (!can_be_said(q->rcpt, q->well_formed))
+        s->answer = (struct smtp_answer){.said = SMTP_REFUSES, .status = "5.1.3", .text = STR("this is no address")};
+    else
+        converse(s);
     return &s->answer;
 }
 

@@ -4,9 +4,9 @@
  *                │           │     (HELO)   (where offered)              ▲
  *                next address, or "cannot be asked"                      └─ the message's next recipient
  *
- * One asker belongs to a message. It keeps its connection for the message's next recipient, where few enough others do:
- * strangers decide how long that takes. Nothing blocks but smtp_finish(), and that no longer than the deadline. TLS that
- * fails is tried without once, on a new connection.
+ * One asker belongs to a message. Its connections, one to each server, stay for the message's next recipient until they
+ * are needed elsewhere, and there are few to one server: see places.h. Who asks what is being asked waits for that
+ * answer. TLS that fails is tried without once, on a new connection.
  */
 #ifndef SMTP_ASK_H
 #define SMTP_ASK_H
@@ -37,15 +37,16 @@ struct smtp_question {
     bool well_formed;        /* the recipient */
     struct ip our_ip;        /* where the client reached us, */
     unsigned our_port;       /* so that we notice a server that is ourselves */
-    int64_t deadline;        /* clock_ms(), for all of it */
+    int64_t deadline;        /* clock_ms(), for all of it, with the wait for a place */
     int64_t keep_ms;         /* how long an answer is worth */
 };
 
 struct smtp_asker;
 
 struct smtp_asker *smtp_asker(struct arena *a); /* hangs up when the arena is reset */
-void smtp_ask(struct smtp_asker *s, const struct smtp_question *q);
-const struct smtp_answer *smtp_finish(struct smtp_asker *s); /* waits; lives as long as the arena */
+
+/* smtp_ask - waits, but not beyond the deadline. The answer lives until the next question. */
+const struct smtp_answer *smtp_ask(struct smtp_asker *s, const struct smtp_question *q);
 void smtp_hang_up(struct smtp_asker *s); /* no more recipients will follow */
 
 /* Tests: what the server does, instead of connecting. `said` is the line it is told, empty when it is called. The

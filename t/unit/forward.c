@@ -13,6 +13,7 @@
 #include "../../milter/base/log.h"
 #include "../../milter/smtp/ask.h"
 #include "../../milter/smtp/line.h"
+#include "../../milter/smtp/places.h"
 #include "../../milter/smtp/reply.h"
 #include "../lib/tap.h"
 
@@ -148,7 +149,8 @@ static bool known(const char *sender, const char *rcpt, enum smtp_said said)
 {
     struct smtp_answer answer;
 
-    return answers_find(a, STR("mx:25"), str_of(sender), str_of(rcpt), FIVE_MINUTES, &answer) && answer.said == said;
+    return answers_find(a, STR("mx:25"), str_of(sender), str_of(rcpt), FIVE_MINUTES, INT64_MAX, &answer) &&
+           answer.said == said;
 }
 
 static void add(const char *sender, const char *rcpt, enum smtp_said said, const char *status, bool of_host)
@@ -174,8 +176,9 @@ static void memory(void)
     ok(known("a@a", "listed@b", SMTP_REFUSES) && !known("z@z", "listed@b", SMTP_REFUSES),
        "a refusal for another reason is this sender's alone");
     ok(known("a@a", "bare@b", SMTP_REFUSES) && !known("z@z", "bare@b", SMTP_REFUSES), "one without a reason as well");
-    ok(!answers_find(a, STR("mx:26"), STR("a@a"), STR("no@b"), FIVE_MINUTES, &answer), "another server knows nothing");
-    ok(!answers_find(a, STR("mx:25"), STR("a@a"), STR("no@b"), 0, &answer), "cache = 0: nothing is known");
+    ok(!answers_find(a, STR("mx:26"), STR("a@a"), STR("no@b"), FIVE_MINUTES, INT64_MAX, &answer),
+       "another server knows nothing");
+    ok(!answers_find(a, STR("mx:25"), STR("a@a"), STR("no@b"), 0, INT64_MAX, &answer), "cache = 0: nothing is known");
     ok(known("a@a", "full@b", SMTP_LATER), "4xx is known");
     clock_script_advance(ANSWERS_SOON_MS);
     ok(!known("a@a", "full@b", SMTP_LATER), "but for seconds");
@@ -193,14 +196,61 @@ static void memory(void)
     ok(answers_tell(STR("mx:25"), "x"), "a minute");
     clock_script_end();
     answers_forget();
-    for (int i = 0; i < ANSWERS_SAME_MOST; i++)
-        if (!answers_enter(STR("mx:25"), STR("a@a"), STR("r@b")))
-            bail("question %d may not be asked", i + 1);
-    ok(!answers_enter(STR("mx:25"), STR("a@a"), STR("r@b")), "the same question too often at once");
+    ok(answers_enter(STR("mx:25"), STR("a@a"), STR("r@b")) && !answers_is_wanted(STR("mx:25"), STR("a@a"), STR("r@b")),
+       "a question goes out, and nobody else wants to know");
+    ok(!answers_enter(STR("mx:25"), STR("a@a"), STR("r@b")), "the same one does not meanwhile");
+    ok(answers_is_wanted(STR("mx:25"), STR("a@a"), STR("r@b")), "and its answer is wanted");
     ok(answers_enter(STR("mx:25"), STR("a@a"), STR("s@b")), "another one may be asked");
     answers_leave(STR("mx:25"), STR("a@a"), STR("r@b"));
-    ok(answers_enter(STR("mx:25"), STR("a@a"), STR("r@b")), "and this one again, when one has its answer");
+    ok(answers_enter(STR("mx:25"), STR("a@a"), STR("r@b")), "and this one again, when it has its answer");
+    add("a@a", "r@b", SMTP_TAKES, "", false);
+    ok(answers_find(a, STR("mx:25"), STR("a@a"), STR("r@b"), 0, clock_ms() - 1000, &answer),
+       "cache = 0: what was said while one waited for it counts");
+    ok(!answers_find(a, STR("mx:25"), STR("a@a"), STR("r@b"), 0, clock_ms() + 1000, &answer), "but not what is older");
     answers_forget();
+}
+
+/* ---- places ---- */
+
+static void few(void)
+{
+    struct places_waiter none = {0}, first = {0}, second = {0};
+    struct place *p[PLACES_MOST], *other, *q;
+    int one, two, three;
+
+    for (size_t i = 0; i < PLACES_MOST; i++)
+        if (!(p[i] = places_take(STR("a:25"), &one, PLACES_MOST, &none)))
+            bail("place %zu is not free", i + 1);
+    other = places_take(STR("b:25"), &one, PLACES_MOST, &none);
+    ok(other && !none.waits, "another server has places of its own");
+    ok(!places_take(STR("a:25"), &two, PLACES_MOST, &first) && !places_take(STR("a:25"), &three, PLACES_MOST, &second),
+       "all places are taken, and two wait");
+    is_long(places_others(p[0]), 0, "who was not greeted says nothing of the server");
+    places_works(p[1]);
+    is_long(places_others(p[0]), PLACES_MOST - 1, "who was, does");
+    is_long(places_others(p[1]), 0, "but of others only");
+    places_free(&p[0]);
+    ok(!places_take(STR("a:25"), &three, PLACES_MOST, &second), "the second does not come before the first");
+    p[0] = places_take(STR("a:25"), &two, PLACES_MOST, &first);
+    ok(p[0] && !p[0]->is_talking && !first.waits, "the first has a new one");
+    ok(places_park(p[1]), "a connection has answered, and lies idle");
+    q = places_take(STR("a:25"), &three, PLACES_MOST, &second);
+    ok(q == p[1] && q->is_talking && q->owner == &three, "the second has it, though it was another's");
+    ok(!places_idle_of(&one), "who has it no longer");
+    ok(places_park(p[2]) && places_take(STR("a:25"), &one, PLACES_MOST, &none) == p[2], "one's own comes first");
+    ok(!places_take(STR("a:25"), &two, PLACES_MOST, &first), "none is left");
+    places_free(&p[3]);
+    ok(!places_take(STR("a:25"), &two, PLACES_MOST - 1, &first), "nor for who was turned away beside as many");
+    places_give_up(&first);
+    ok(places_park(p[2]) && places_idle_of(&one) == p[2], "the owner can end an idle one");
+    for (size_t i = 0; i < PLACES_MOST; i++)
+        if (p[i])
+            places_free(&p[i]);
+    places_free(&other);
+    other = places_take(STR("a:25"), &one, PLACES_MOST, &none);
+    is_long(places_others(other), 1, "one that worked has ended a moment ago");
+    places_free(&other);
+    places_forget();
 }
 
 /* ---- many ---- */
@@ -249,10 +299,9 @@ static void *accept_all(void *ptr)
 
 static const struct smtp_answer *question(struct smtp_asker *s, const struct smtp_where *w, struct str rcpt)
 {
-    smtp_ask(s, &(struct smtp_question){.where = w, .hello = STR("mx.here.test"), .sender = STR("a@a.test"),
-                                        .rcpt = rcpt, .well_formed = true, .deadline = clock_ms() + 20000,
-                                        .keep_ms = FIVE_MINUTES});
-    return smtp_finish(s);
+    return smtp_ask(s, &(struct smtp_question){.where = w, .hello = STR("mx.here.test"), .sender = STR("a@a.test"),
+                                               .rcpt = rcpt, .well_formed = true, .deadline = clock_ms() + 20000,
+                                               .keep_ms = FIVE_MINUTES});
 }
 
 static void *ask_many(void *ptr)
@@ -331,6 +380,7 @@ int main(void)
     reply_caps();
     wheres();
     memory();
+    few();
     many();
     log_capture(NULL, NULL);
     arena_free(&a);
