@@ -240,11 +240,12 @@ void parser_include(struct parser *p, const struct token *path, struct chain *ch
         include_file(p, path->line, conf_path_beside(a, p->lex.file, path->text), chain, nest);
 }
 
-/* same_twice - two entries of one section that cannot both be meant: = after =, or sections of one name and title. */
+/* same_twice - two entries of one section that cannot both be meant: = after =, or sections of one name and title in
+ * one file. Another file may open a section again: files of conf.d set what the main file does not. */
 static bool same_twice(const struct conf_entry *a, const struct conf_entry *b)
 {
     return (a->kind == CONF_SECTION) == (b->kind == CONF_SECTION) && str_is(a->name, b->name) &&
-           str_is(a->title, b->title);
+           str_is(a->title, b->title) && (a->kind != CONF_SECTION || str_is(a->at.file, b->at.file));
 }
 
 static size_t entry_hash(const struct conf_entry *e)
@@ -279,8 +280,50 @@ static void say_duplicate(struct problems *problems, const struct conf_entry *e,
                       STR_ARG(name), section ? "opened" : "set", STR_ARG(where));
 }
 
-static void find_duplicates(struct arena *scratch, const struct conf_entry *entries, struct problems *problems,
-                            unsigned *said)
+/* join_sections - a section that another file opens again becomes one with the first, here and in all sections. What
+ * cannot be meant has been said by then, except for options that only now are in one section. */
+static void join_sections(struct arena *scratch, struct conf_entry *entries)
+{
+    struct joined {
+        struct conf_entry *section, **tail;
+    } *table;
+    size_t room = 8, count = 0;
+
+    for (const struct conf_entry *e = entries; e; e = e->next)
+        count++;
+    while (room < count * 2)
+        room *= 2;
+    table = arena_zalloc(scratch, room * sizeof *table);
+    for (struct conf_entry *e = entries, *before = NULL; e; e = e->next) {
+        size_t i = entry_hash(e) & (room - 1);
+        struct conf_entry *first;
+
+        while (e->kind == CONF_SECTION && (first = table[i].section) &&
+               (!str_is(first->name, e->name) || !str_is(first->title, e->title)))
+            i = (i + 1) & (room - 1);
+        if (e->kind != CONF_SECTION || !table[i].section) {
+            before = e;
+            if (e->kind != CONF_SECTION)
+                continue;
+            table[i] = (struct joined){e, &e->children};
+        } else if (str_is(table[i].section->at.file, e->at.file)) {
+            before = e; /* twice in one file: that is an error, and its options are none of the first one's */
+            continue;
+        } else {
+            *table[i].tail = e->children;
+            before->next = e->next; /* the first entry is never joined, so there is one before */
+        }
+        while (*table[i].tail)
+            table[i].tail = &(*table[i].tail)->next;
+    }
+    for (struct conf_entry *e = entries; e; e = e->next)
+        if (e->kind == CONF_SECTION)
+            join_sections(scratch, e->children);
+}
+
+/* find_duplicates - of sections, before they are joined, or of options, behind that. */
+static void find_duplicates(struct arena *scratch, const struct conf_entry *entries, bool sections,
+                            struct problems *problems, unsigned *said)
 {
     const struct conf_entry **table;
     size_t room = 8, count = 0;
@@ -294,7 +337,9 @@ static void find_duplicates(struct arena *scratch, const struct conf_entry *entr
         size_t i = entry_hash(e) & (room - 1);
 
         if (e->kind == CONF_SECTION)
-            find_duplicates(scratch, e->children, problems, said);
+            find_duplicates(scratch, e->children, sections, problems, said);
+        if ((e->kind == CONF_SECTION) != sections)
+            continue;
         while (table[i] && !same_twice(table[i], e))
             i = (i + 1) & (room - 1);
         if (table[i] && !e->append) {
@@ -322,7 +367,9 @@ static struct conf_entry *parse_all(struct arena *a, struct str name, const stru
         parser_run(&p, str_dup(a, *text), &chain, 0);
     else
         parse_file(&p, NULL, 0, &chain, 0);
-    find_duplicates(scratch, chain.head, problems, &said);
+    find_duplicates(scratch, chain.head, true, problems, &said);
+    join_sections(scratch, chain.head);
+    find_duplicates(scratch, chain.head, false, problems, &said);
     arena_free(&scratch);
     return chain.head;
 }

@@ -40,7 +40,8 @@ struct conf_entry {
 /* conf_parse_file - the top-level entries of a file and all it includes. Every syntax error, unreadable or cyclic
  * include is added to problems (in the order of finding: see problems_sort()), and parsing goes on after it. A relative
  * include is relative to the file that names it; a pattern that matches nothing is fine, a plain name that is missing
- * is not. */
+ * is not. A section that another file opens again (the same name and title) is one with the first; what is set twice
+ * with =, or opened twice in one file, is a problem. */
 struct conf_entry *conf_parse_file(struct arena *a, struct str path, struct problems *problems);
 
 /* conf_parse_text - the same for text in memory, called `name` in errors. Without include(). */

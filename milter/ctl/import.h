@@ -91,6 +91,7 @@ struct sme_account {
     enum sme_account_kind kind;
     struct str goes_to; /* of a pseudonym: its Account; of a user whose EmailForward says so: ForwardAddress */
     bool keeps_copy;    /* EmailForward=both: his own mailbox gets it too */
+    struct sme_texts members; /* of a group: the accounts that its mail goes to */
     bool receives;    /* can get mail */
     bool internal;    /* Visible=internal: hidden from strangers */
     struct sme_source from;
@@ -128,7 +129,7 @@ struct sme {
 
     /* Mail that is not for an account of this machine. */
     struct sme_text unknown_user;  /* EmailUnknownUser: "returntosender", an account, or an address */
-    bool unknown_user_bounces;     /* it is "returntosender" or not set */
+    bool unknown_user_bounces;     /* it is "returntosender", not set, or nobody to whom mail could go */
     struct sme_text delegate;      /* DelegateMailServer: all local domains' mail goes there; empty: none */
     struct sme_text smart_host;    /* SMTPSmartHost: relayhost */
     struct sme_text admin_email;   /* ContactEmail */

@@ -222,27 +222,104 @@ static const char *words_of(const struct sme_flag *flag)
     return flag->value ? "yes" : "no";
 }
 
+/* old_list - "a.example.net:b.example.net", as older servers separated their lists; no text is only a host's name. */
+static bool old_list(struct str item)
+{
+    struct str part;
+
+    if (str_find(item, ':') == item.n || item.p[item.n - 1] == ':')
+        return false;
+    while (str_split(&item, ':', &part))
+        if (!domain_is_fqdn(str_trim(part)))
+            return false;
+    return true;
+}
+
+static void separate(struct writer *w, const struct sme_texts *list, struct sme_texts *zones)
+{
+    *zones = (struct sme_texts){.from = list->from};
+    for (size_t i = 0; i < list->count; i++) {
+        struct str rest = list->items[i], zone;
+        bool old = old_list(rest);
+
+        if (old)
+            import_notice(&w->im->notes, list->from, "\"" STR_FMT "\" are several lists, as older servers wrote them",
+                          STR_ARG(str_slice(rest, 0, 200)));
+        while (old ? str_split(&rest, ':', &zone) : rest.n > 0) {
+            zones->items = arena_grow(w->im->a, zones->items, zones->count, sizeof zone);
+            zones->items[zones->count++] = old ? str_trim(zone) : rest;
+            if (!old)
+                break;
+        }
+    }
+}
+
+static bool has_zone(const struct zone *zones, size_t count, struct str name)
+{
+    for (size_t i = 0; i < count; i++)
+        if (str_is(zones[i].name, name))
+            return true;
+    return false;
+}
+
+/* bad_mask - of an UBL: what stands behind the colon is which bits are listings, and nothing else. */
+static bool bad_mask(struct str item)
+{
+    size_t colon = str_find(item, ':');
+    struct str rest = str_trim(str_slice(item, colon + 1, item.n));
+
+    if (colon == item.n)
+        return false;
+    if (rest.n == 0 || rest.p[rest.n - 1] == '-' || rest.p[rest.n - 1] == ',')
+        return true;
+    for (size_t i = 0; i < rest.n; i++) {
+        size_t end = i;
+        long bit;
+
+        while (end < rest.n && rest.p[end] != '-' && rest.p[end] != ',')
+            end++;
+        if (!str_to_long(str_trim(str_slice(rest, i, end)), &bit) || bit < 1 || bit > 255)
+            return true;
+        i = end;
+    }
+    return false;
+}
+
 /* zones - those that live. A list whose zones are all dead is off: it would ask nobody. */
-static void zones(struct writer *w, const char *policy, const struct sme_flag *on, const struct sme_texts *list,
+static void zones(struct writer *w, const char *policy, const struct sme_flag *on, const struct sme_texts *written,
                   enum zone_kind kind)
 {
+    bool masks = str_is(str_of(policy), STR("uribl"));
     struct buf text = buf_in(w->im->a);
+    struct sme_texts separated, *list = &separated;
+    struct zone *known, zone;
     size_t kept = 0;
 
+    separate(w, written, list);
+    known = arena_array(w->im->a, list->count + 1, sizeof *known);
     buf_addc(&text, '{');
     for (size_t i = 0; i < list->count; i++) {
-        struct zone zone;
         struct str error;
         bool dead;
 
-        if (zone_parse(w->im->a, kind, list->items[i], &zone, &error, &dead))
+        if (masks && bad_mask(list->items[i])) {
+            import_left_out(&w->im->notes, list->from, "\"" STR_FMT "\": behind the colon stand numbers from 1 to 255, "
+                            "as in multi.surbl.org:8-16-64-128", STR_ARG(str_slice(list->items[i], 0, 200)));
+        } else if (zone_parse(w->im->a, kind, list->items[i], &zone, &error, &dead)) {
+            if (has_zone(known, kept, zone.name)) {
+                import_notice(&w->im->notes, list->from, "the list \"" STR_FMT "\" stands twice: dropped",
+                              STR_ARG(list->items[i]));
+                continue;
+            }
+            known[kept] = zone;
             buf_addf(&text, "%s%s", kept++ ? ", " : "", conf_quoted(w, list->items[i]));
-        else if (dead)
+        } else if (dead) {
             import_notice(&w->im->notes, list->from, "the list \"" STR_FMT "\" " STR_FMT ": dropped",
                           STR_ARG(list->items[i]), STR_ARG(error));
-        else
+        } else {
             import_left_out(&w->im->notes, list->from, "\"" STR_FMT "\" " STR_FMT,
                             STR_ARG(str_slice(list->items[i], 0, 200)), STR_ARG(error));
+        }
     }
     buf_addc(&text, '}');
     conf_begin(w, policy);
@@ -486,7 +563,8 @@ void import_conf(struct import *im)
     const struct sme_filter *f = &im->sme.filter[SME_SMTP];
 
     buf_add(&w.b, STR("# sme-milter.conf - written by `sme-milterctl import sme`, which writes it anew each time.\n"
-                      "# What it does not set can stand in conf.d/*.conf, which it leaves alone.\n\n"));
+                      "# What it does not set can stand in conf.d/*.conf, in the same sections; it leaves these files "
+                      "alone.\n\n"));
     daemon_options(&w);
     strangers(&w);
     recipients(&w);

@@ -1,8 +1,8 @@
 /* import_files.c - all new files at once, or none.
  *
  * They are written into a directory of their own beside the old ones, where the daemon's own reader has to accept them;
- * then each takes its place by one rename. What stood there is kept as NAME.previous. A file whose bytes are the same
- * is left alone, so importing twice keeps what was before the first time.
+ * then each takes its place by one rename. What stood there is kept as NAME.previous, or NAME.previous.2 and so on: who
+ * wrote it is not known, so nothing that was kept is ever overwritten. A file whose bytes are the same is left alone.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -19,12 +19,13 @@
 #include "import_inside.h"
 
 #define PATH_MOST 3900
+#define PREVIOUS_MOST 100000 /* of one file */
 
 struct writing {
     struct import *im;
     struct str staging;
     bool *changed;     /* per file */
-    bool *kept;        /* per file: there is a NAME.previous of this run */
+    const char **kept; /* per file: the path that what stood there has now; NULL: nothing did */
     bool *placed;      /* per file */
 };
 
@@ -137,28 +138,78 @@ static bool is_same(struct writing *w, const struct import_file *f)
            (!f->secret || !(st.st_mode & S_IRWXO));
 }
 
+static struct str replaced(struct arena *a, struct str text, struct str from, struct str to)
+{
+    struct buf b = buf_in(a);
+    size_t i = 0;
+
+    while (i < text.n) {
+        if (str_starts(str_slice(text, i, text.n), from)) {
+            buf_add(&b, to);
+            i += from.n;
+        } else {
+            buf_addc(&b, text.p[i++]);
+        }
+    }
+    return buf_str(&b);
+}
+
+#define CHECKED "check.conf"
+
+/* told - text of the reader, with the places where the files will be. */
+static struct str told(struct writing *w, struct str text)
+{
+    struct arena *a = w->im->a;
+
+    text = replaced(a, text, arena_printf(a, STR_FMT "/" CHECKED, STR_ARG(w->staging)),
+                    arena_printf(a, STR_FMT "/sme-milter.conf", STR_ARG(w->im->out_dir)));
+    return replaced(a, text, w->staging, w->im->out_dir);
+}
+
+/* stage_checked - sme-milter.conf once more, as the daemon's reader is to see it: the directories that it names are
+ * those of the new files, which are not in their places yet. */
+static bool stage_checked(struct writing *w)
+{
+    static const char *const dirs[] = {"dkim", "disclaimer"};
+    struct arena *a = w->im->a;
+    struct import_file f = {.name = STR(CHECKED)};
+
+    for (size_t i = 0; i < w->im->file_count; i++)
+        if (str_is(w->im->files[i].name, STR("sme-milter.conf")))
+            f.text = w->im->files[i].text;
+    for (size_t i = 0; i < sizeof dirs / sizeof *dirs; i++) {
+        struct buf out = buf_in(a), staging = buf_in(a);
+
+        buf_add_escaped(&out, w->im->out_dir, "\"");
+        buf_add_escaped(&staging, w->staging, "\"");
+        f.text = replaced(a, f.text, arena_printf(a, "= \"%s/%s\"\n", out.data, dirs[i]),
+                          arena_printf(a, "= \"%s/%s\"\n", staging.data, dirs[i]));
+    }
+    return stage_file(w, &f);
+}
+
 /* accepted - whether the daemon would take it, with what the administrator has in conf.d. */
 static int accepted(struct writing *w)
 {
     struct problems problems = {.arena = w->im->a};
-    struct str conf = arena_printf(w->im->a, STR_FMT "/sme-milter.conf", STR_ARG(w->staging));
+    struct str conf = arena_printf(w->im->a, STR_FMT "/" CHECKED, STR_ARG(w->staging));
     struct config *config;
     int status = CTL_FINE;
 
     if (symlink(arena_printf(w->im->a, STR_FMT "/conf.d", STR_ARG(w->im->out_dir)).p,
-                arena_printf(w->im->a, STR_FMT "/conf.d", STR_ARG(w->staging)).p) != 0)
+                arena_printf(w->im->a, STR_FMT "/conf.d", STR_ARG(w->staging)).p) != 0 || !stage_checked(w))
         return complain(w->im, "cannot write in", str_c(w->im->a, w->staging));
     config = config_load(conf, &problems);
     for (size_t i = 0; i < problems.count; i++) {
         if (!config)
-            fprintf(stderr, STR_FMT "\n", STR_ARG(problem_text(w->im->a, &problems.items[i])));
+            fprintf(stderr, STR_FMT "\n", STR_ARG(told(w, problem_text(w->im->a, &problems.items[i]))));
         else
-            import_notice(&w->im->notes, source_named(STR("sme-milter.conf"), (struct place){conf, 0}), STR_FMT,
-                          STR_ARG(problems.items[i].text));
+            import_notice(&w->im->notes, source_named(STR("sme-milter.conf"), (struct place){told(w, conf), 0}),
+                          STR_FMT, STR_ARG(told(w, problems.items[i].text)));
     }
     if (!config) {
-        fprintf(stderr, "sme-milterctl import sme: sme-milter would not accept this configuration (see conf.d, if it "
-                "has what the import writes too); nothing is changed\n");
+        fprintf(stderr, "sme-milterctl import sme: sme-milter would not accept this configuration (an option that the "
+                "import writes cannot stand in conf.d too); nothing is changed\n");
         status = EX_CONFIG;
     }
     config_unref(&config);
@@ -169,7 +220,7 @@ static int accepted(struct writing *w)
 static bool keep_previous(struct writing *w, size_t i)
 {
     const struct import_file *f = &w->im->files[i];
-    const char *path = within(w, w->im->out_dir, f, ""), *previous = within(w, w->im->out_dir, f, ".previous");
+    const char *path = within(w, w->im->out_dir, f, "");
     struct stat st;
 
     if (lstat(path, &st) != 0)
@@ -178,10 +229,18 @@ static bool keep_previous(struct writing *w, size_t i)
         errno = EEXIST;
         return false;
     }
-    if (unlink(previous) != 0 && errno != ENOENT)
-        return false;
-    w->kept[i] = linkat(AT_FDCWD, path, AT_FDCWD, previous, 0) == 0;
-    return w->kept[i];
+    for (unsigned n = 1; n <= PREVIOUS_MOST; n++) {
+        const char *suffix = n == 1 ? ".previous" : arena_printf(w->im->a, ".previous.%u", n).p;
+        const char *previous = within(w, w->im->out_dir, f, suffix);
+
+        if (linkat(AT_FDCWD, path, AT_FDCWD, previous, 0) == 0) {
+            w->kept[i] = previous;
+            return true;
+        }
+        if (errno != EEXIST)
+            return false;
+    }
+    return false;
 }
 
 /* put_back - after a failure in the middle. */
@@ -192,7 +251,7 @@ static void put_back(struct writing *w)
         const char *path = within(w, w->im->out_dir, f, "");
 
         if (w->kept[i])
-            rename(within(w, w->im->out_dir, f, ".previous"), path);
+            rename(w->kept[i], path);
         else if (w->placed[i])
             unlink(path);
     }
@@ -238,6 +297,7 @@ static int place_files(struct writing *w)
 static void remove_staging(struct writing *w)
 {
     unlink(arena_printf(w->im->a, STR_FMT "/conf.d", STR_ARG(w->staging)).p);
+    unlink(arena_printf(w->im->a, STR_FMT "/" CHECKED, STR_ARG(w->staging)).p);
     for (size_t i = 0; i < w->im->file_count; i++)
         unlink(within(w, w->staging, &w->im->files[i], ""));
     for (size_t i = 0; i < w->im->file_count; i++) {
@@ -251,6 +311,14 @@ static void remove_staging(struct writing *w)
     rmdir(str_c(w->im->a, w->staging));
 }
 
+/* kept_as - the name of what stood there, without its directory. */
+static struct str kept_as(struct writing *w, size_t i)
+{
+    struct str path = str_of(w->kept[i] ? w->kept[i] : "");
+
+    return str_escaped(w->im->a, str_slice(path, str_rfind(path, '/') + 1, path.n));
+}
+
 static void tell(struct writing *w)
 {
     for (size_t i = 0; i < w->im->file_count && !w->im->ctl->json; i++) {
@@ -260,8 +328,8 @@ static void tell(struct writing *w)
         if (!w->changed[i])
             printf("the same as before: %s\n", path);
         else
-            printf("%s: %s%s\n", w->im->ctl->dry_run ? "would write" : "written", path,
-                   w->kept[i] ? " (before: .previous)" : "");
+            printf("%s: %s%s" STR_FMT "%s\n", w->im->ctl->dry_run ? "would write" : "written", path,
+                   w->kept[i] ? " (before: " : "", STR_ARG(kept_as(w, i)), w->kept[i] ? ")" : "");
     }
 }
 

@@ -86,7 +86,10 @@ bool import_flag(struct str text, bool *value); /* enabled, yes, on, true, 1, or
 int import_read_databases(struct import *im); /* import_databases.c; CTL_FINE or an exit status that was explained */
 void import_model(struct import *im);         /* import_model.c: configuration */
 void import_model_rest(struct import *im);    /* a note for each property of the services that has none yet */
-void import_model_mail(struct import *im);    /* import_mail.c: accounts, domains, networks, mailpatterns */
+void import_model_mail(struct import *im);    /* import_mail.c: domains, networks, mailpatterns; accounts by */
+void import_accounts(struct import *im);      /* import_accounts.c */
+struct str import_shown(struct str text);     /* its beginning, for a note */
+struct str import_prop(const struct esmith_record *record, const char *name); /* trimmed; empty: it is not there */
 int import_read_folder(struct import *im);    /* import_folder.c: qpsmtpd's own */
 void import_folder_keys(struct import *im);   /* import_keys.c: dkim/, karma, disclaimers */
 void import_plugins(struct import *im);       /* import_plugins.c: plugins, peers/0, peers/local */

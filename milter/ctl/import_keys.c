@@ -95,6 +95,10 @@ static void one_key(struct import *im, struct str name)
             import_left_out(&im->notes, from, "is a link that leads to no domain beside it");
             return;
         }
+        if (stat(beside(im, arena_printf(im->a, "dkim/" STR_FMT, STR_ARG(to))).p, &st) != 0 || !S_ISDIR(st.st_mode)) {
+            import_left_out(&im->notes, from, "is a link to " STR_FMT ", which is not there", STR_ARG(to));
+            return;
+        }
         import_add_file(im, arena_printf(im->a, "dkim/" STR_FMT, STR_ARG(domain)), STR_NONE, false);
         im->files[im->file_count - 1].leads_to = to;
         im->has_keys = true;

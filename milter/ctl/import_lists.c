@@ -117,6 +117,12 @@ void import_old_pattern(struct import *im, enum import_lists which, struct sme_s
                         STR_ARG(str_slice(line, 0, 80)));
         return;
     }
+    if (which == LIST_BADHELO && im->db_dir.n &&
+        (str_is(pattern, STR("aol.com")) || str_is(pattern, STR("yahoo.com")))) {
+        import_notice(&im->notes, from, STR_FMT " is left out: SME Server put it there, and real clients have this "
+                      "name today", STR_ARG(pattern));
+        return;
+    }
     rest = str_trim(rest);
     entry = translated(im, which, pattern);
     if (rest.n)
@@ -195,6 +201,7 @@ static void recipients(struct import *im)
                                          "accounts: i-bays", "accounts: of the system"};
     const struct sme *s = &im->sme;
     size_t of_kind[5] = {0};
+    struct ip external;
 
     if (!im->has_accounts)
         return;
@@ -219,6 +226,10 @@ static void recipients(struct import *im)
         if (s->domains[d].mail_server.value.n)
             import_list_add(im, LIST_GOODRCPTTO, s->domains[d].mail_server.from,
                             arena_printf(im->a, "@" STR_FMT, STR_ARG(s->domains[d].name)));
+    if (ip_parse(s->external_ip.value, &external)) /* RFC 5321, 4.5.1, of who has no DNS */
+        import_list_add(im, LIST_GOODRCPTTO, s->external_ip.from,
+                        arena_printf(im->a, "postmaster@[%s" STR_FMT "]", ip_is_v4(external) ? "" : "IPv6:",
+                                     STR_ARG(ip_text(im->a, external))));
     import_done(&im->notes, source_named(STR("accounts"), (struct place){im->accounts.file, 1}),
                 "goodrcptto: %zu users, %zu groups and lists, %zu pseudonyms, %zu i-bays, %zu of the system",
                 of_kind[SME_USER], of_kind[SME_GROUP], of_kind[SME_PSEUDONYM], of_kind[SME_IBAY], of_kind[SME_SYSTEM]);

@@ -1,17 +1,18 @@
-/* import_mail.c - whose mail it is: domains, networks, accounts, patterns of attachments. */
+/* import_mail.c - whose mail it is: domains, networks, patterns of attachments. */
 #include <stdlib.h>
 
 #include "../mail/domain.h"
-#include "import_inside.h"
+#include "../policy.h"
+#include "import_conf.h"
 
 #define NETWORK_WIDEST 8 /* bits: in a wider one strangers would be ours */
 
-static struct str shown(struct str text)
+struct str import_shown(struct str text)
 {
     return str_slice(text, 0, 80);
 }
 
-static struct str prop_of(const struct esmith_record *record, const char *name)
+struct str import_prop(const struct esmith_record *record, const char *name)
 {
     struct str value = STR_NONE;
 
@@ -73,20 +74,36 @@ static bool is_us(struct import *im, struct str host)
     return ip_is_loopback(ip);
 }
 
+/* can_be_asked - whether smtp_forward takes that host; a domain for which it does not must not be relayed either. */
+static bool can_be_asked(struct import *im, struct str server, struct str *why)
+{
+    struct writer w = {.im = im, .b = buf_in(im->a), .indent = ""};
+
+    if (!policy_by_name(STR("smtp_forward")))
+        return true;
+    conf_begin(&w, "smtp_forward");
+    return conf_accepts(&w, arena_printf(im->a, "routes = {%s}",
+                                         conf_quoted(&w, arena_printf(im->a, "example.org " STR_FMT, STR_ARG(server)))),
+                        why);
+}
+
 /* usable_server - whether mail can be given to that host; what is wrong with it is said, and it is emptied. */
 static void usable_server(struct import *im, struct sme_text *server)
 {
-    struct str host;
+    struct str host, why;
 
     if (server->value.n == 0)
         return;
     if (!is_server(server->value, &host)) {
         import_left_out(&im->notes, server->from, "\"" STR_FMT "\" is no host, host:port or address",
-                        STR_ARG(shown(server->value)));
+                        STR_ARG(import_shown(server->value)));
         server->value = STR_NONE;
     } else if (is_us(im, host)) {
         import_left_out(&im->notes, server->from, "\"" STR_FMT "\" is this machine itself: mail would go in a circle",
-                        STR_ARG(shown(server->value)));
+                        STR_ARG(import_shown(server->value)));
+        server->value = STR_NONE;
+    } else if (!can_be_asked(im, server->value, &why)) {
+        import_left_out(&im->notes, server->from, STR_FMT, STR_ARG(why));
         server->value = STR_NONE;
     }
 }
@@ -119,7 +136,7 @@ static void domains(struct import *im)
         domain.from.name = arena_printf(im->a, "domain " STR_FMT, STR_ARG(domain.from.name));
         if (!str_is(record->type, STR("domain")) && !str_is(record->type, STR("domain-remote"))) {
             import_left_out(&im->notes, domain.from, "is of the type \"" STR_FMT "\", which is none of a domain",
-                            STR_ARG(shown(record->type)));
+                            STR_ARG(import_shown(record->type)));
             continue;
         }
         if (!import_domain_name(im->a, record->key, &domain.name)) {
@@ -127,7 +144,7 @@ static void domains(struct import *im)
             continue;
         }
         domain.type = (struct sme_text){record->type, domain.from};
-        domain.mail_server = (struct sme_text){prop_of(record, "MailServer"), domain.from};
+        domain.mail_server = (struct sme_text){import_prop(record, "MailServer"), domain.from};
         domain.mail_server.from.name = arena_printf(im->a, STR_FMT "{MailServer}", STR_ARG(domain.from.name));
         domain.mail_server.from.set = domain.mail_server.value.n > 0;
         usable_server(im, &domain.mail_server);
@@ -218,7 +235,7 @@ static void add_network(struct import *im, struct sme_network network)
 static void one_network(struct import *im, const struct esmith_record *record)
 {
     struct sme_network network = {.from = source_of(im->a, &im->networks, record, NULL, true)};
-    struct str mask = prop_of(record, "Mask"), own = prop_of(record, "RelayRequiresAuth");
+    struct str mask = import_prop(record, "Mask"), own = import_prop(record, "RelayRequiresAuth");
     const struct sme_flag *all = &im->sme.service[SME_SMTP].relay_requires_auth;
     int bits = mask_bits(mask);
     struct ip ip;
@@ -227,17 +244,17 @@ static void one_network(struct import *im, const struct esmith_record *record)
     network.from.name = arena_printf(im->a, "network " STR_FMT, STR_ARG(network.from.name));
     if (!str_is(record->type, STR("network"))) {
         import_left_out(&im->notes, network.from, "is of the type \"" STR_FMT "\", not network",
-                        STR_ARG(shown(record->type)));
+                        STR_ARG(import_shown(record->type)));
         return;
     }
     if (!ip_parse(record->key, &ip) || bits < 0) {
         import_left_out(&im->notes, network.from, "with the mask \"" STR_FMT "\" is no network",
-                        STR_ARG(shown(mask)));
+                        STR_ARG(import_shown(mask)));
         return;
     }
     if (bits < NETWORK_WIDEST || !network_of(im, record->key, bits, &network.net)) {
         import_left_out(&im->notes, network.from, "with the mask \"" STR_FMT "\" is wider than /%d: strangers would be "
-                        "local clients", STR_ARG(shown(mask)), NETWORK_WIDEST);
+                        "local clients", STR_ARG(import_shown(mask)), NETWORK_WIDEST);
         return;
     }
     network.relay_without_auth = (struct sme_flag){!all->value, all->from};
@@ -248,7 +265,7 @@ static void one_network(struct import *im, const struct esmith_record *record)
             network.relay_without_auth = (struct sme_flag){!needs || !all->value, from};
         else
             import_left_out(&im->notes, from, "\"" STR_FMT "\" is neither enabled nor disabled",
-                            STR_ARG(shown(own)));
+                            STR_ARG(import_shown(own)));
     }
     add_network(im, network);
 }
@@ -269,149 +286,6 @@ static void networks(struct import *im)
         qsort(s->networks, s->network_count, sizeof *s->networks, compare_networks);
 }
 
-/* ---- accounts ---- */
-
-static const struct {
-    const char *type;
-    enum sme_account_kind kind;
-    bool receives;
-} types[] = {
-    {"user", SME_USER, true},       {"group", SME_GROUP, true},     {"pseudonym", SME_PSEUDONYM, true},
-    {"ibay", SME_IBAY, true},       {"list", SME_GROUP, true},      {"ezmlm", SME_GROUP, true},
-    {"mailman", SME_GROUP, true},   {"system", SME_SYSTEM, false},  {"existing", SME_SYSTEM, false},
-    {"url", SME_SYSTEM, false},     {"printer", SME_SYSTEM, false}, {"machine", SME_SYSTEM, false},
-    {"netlogon", SME_SYSTEM, false}, {"share", SME_IBAY, true},
-};
-
-/* is_local_part - that can stand in a list file, where / begins a regular expression, # a comment and . a domain. */
-static bool is_local_part(struct str name)
-{
-    for (size_t i = 0; i < name.n; i++) {
-        char c = name.p[i];
-        bool alnum = (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '_';
-
-        if (!alnum && (i == 0 || !memchr("!#$%&'*+-/=?^`{|}~.", c, 19)))
-            return false;
-    }
-    return name.n > 0 && name.n <= 64;
-}
-
-static bool is_recipient(struct import *im, struct str name)
-{
-    size_t at = str_rfind(name, '@');
-    struct str domain;
-
-    return is_local_part(str_slice(name, 0, at)) &&
-           (at == name.n || import_domain_name(im->a, str_slice(name, at + 1, name.n), &domain));
-}
-
-/* forwarding - ForwardAddress stays in the record when its user switches forwarding off; EmailForward alone decides. */
-static void forwarding(struct import *im, const struct esmith_record *record, struct sme_account *account)
-{
-    struct str how = prop_of(record, "EmailForward"), to = prop_of(record, "ForwardAddress");
-
-    account->keeps_copy = str_is(how, STR("both"));
-    if (account->keeps_copy || str_is(how, STR("forward"))) {
-        account->goes_to = to;
-    } else if (how.n && !str_is(how, STR("local")) && !str_is(how, STR("procmail"))) {
-        import_left_out(&im->notes, source_of(im->a, &im->accounts, record, "EmailForward", true),
-                        "\"" STR_FMT "\" is none of: local forward both procmail; its mail stays here",
-                        STR_ARG(shown(how)));
-    } else if (to.n) {
-        import_notice(&im->notes, source_of(im->a, &im->accounts, record, "ForwardAddress", true),
-                      "has no effect: EmailForward says that its mail stays here");
-    }
-}
-
-static void one_account(struct import *im, const struct esmith_record *record)
-{
-    struct sme_account account = {.name = str_lower(im->a, record->key),
-                                  .from = source_of(im->a, &im->accounts, record, NULL, true)};
-    struct sme *s = &im->sme;
-    size_t type = 0;
-
-    while (type < sizeof types / sizeof *types && !str_is(record->type, str_of(types[type].type)))
-        type++;
-    if (type == sizeof types / sizeof *types) {
-        import_left_out(&im->notes, account.from, "the account is of the unknown type \"" STR_FMT "\" and gets no mail",
-                        STR_ARG(shown(record->type)));
-        return;
-    }
-    account.kind = types[type].kind;
-    account.internal = str_is_nocase(prop_of(record, "Visible"), STR("internal"));
-    account.receives = types[type].receives ||
-                       (str_is(record->type, STR("system")) &&
-                        (account.internal || str_is(account.name, STR("admin")) ||
-                         str_is(account.name, STR("root")) || str_is(account.name, STR("shared"))));
-    if (account.kind == SME_PSEUDONYM)
-        account.goes_to = prop_of(record, "Account");
-    else
-        forwarding(im, record, &account);
-    if (account.receives && !is_recipient(im, account.name)) {
-        import_left_out(&im->notes, account.from, "the account's name cannot be that of a mailbox");
-        return;
-    }
-    s->accounts = arena_grow(im->a, s->accounts, s->account_count, sizeof *s->accounts);
-    s->accounts[s->account_count++] = account;
-}
-
-static int compare_accounts(const void *x, const void *y)
-{
-    const struct sme_account *a = x, *b = y;
-    int order = str_compare(a->name, b->name);
-
-    return order ? order : (a->from.at.line > b->from.at.line) - (a->from.at.line < b->from.at.line);
-}
-
-static const struct sme_account *find_account(const struct sme *s, struct str name)
-{
-    size_t low = 0, high = s->account_count;
-
-    while (low < high) {
-        size_t middle = low + (high - low) / 2;
-        int order = str_compare(s->accounts[middle].name, name);
-
-        if (order == 0)
-            return &s->accounts[middle];
-        if (order < 0)
-            low = middle + 1;
-        else
-            high = middle;
-    }
-    return NULL;
-}
-
-static void accounts(struct import *im)
-{
-    struct sme *s = &im->sme;
-    size_t kept = 0;
-
-    for (size_t i = 0; i < im->accounts.count; i++)
-        one_account(im, &im->accounts.records[i]);
-    if (s->account_count == 0)
-        return;
-    qsort(s->accounts, s->account_count, sizeof *s->accounts, compare_accounts);
-    for (size_t i = 0; i < s->account_count; i++) {
-        if (kept && str_is(s->accounts[kept - 1].name, s->accounts[i].name)) {
-            import_notice(&im->notes, s->accounts[i].from, "is the account of line %u in other letters",
-                          s->accounts[kept - 1].from.at.line);
-            s->accounts[kept - 1].internal |= s->accounts[i].internal;
-        } else {
-            s->accounts[kept++] = s->accounts[i];
-        }
-    }
-    s->account_count = kept;
-    for (size_t i = 0; i < kept; i++) {
-        const struct sme_account *account = &s->accounts[i];
-        struct str to = str_lower(im->a, account->goes_to);
-
-        if (account->kind == SME_PSEUDONYM && str_find(to, '@') == to.n && !find_account(s, to) &&
-            !str_is(to, STR("admin")) && !str_is(to, STR("shared")))
-            import_left_out(&im->notes, account->from, "the pseudonym leads to \"" STR_FMT "\", which is no account; "
-                            "it stays among the recipients", STR_ARG(shown(account->goes_to)));
-    }
-}
-
 /* ---- patterns ---- */
 
 static void patterns(struct import *im)
@@ -422,12 +296,12 @@ static void patterns(struct import *im)
         const struct esmith_record *record = &im->mailpatterns.records[i];
         struct sme_pattern pattern = {.name = record->key,
                                       .from = source_of(im->a, &im->mailpatterns, record, NULL, true)};
-        struct str status = prop_of(record, "Status"), body = prop_of(record, "Body"), item;
+        struct str status = import_prop(record, "Status"), body = import_prop(record, "Body"), item;
 
         pattern.from.name = arena_printf(im->a, "pattern " STR_FMT, STR_ARG(pattern.from.name));
         if (!str_is(record->type, STR("pattern"))) {
             import_left_out(&im->notes, pattern.from, "is of the type \"" STR_FMT "\", not pattern",
-                            STR_ARG(shown(record->type)));
+                            STR_ARG(import_shown(record->type)));
             continue;
         }
         if (status.n && !import_flag(status, &pattern.enabled)) {
@@ -452,6 +326,6 @@ void import_model_mail(struct import *im)
     domains(im);
     hosts(im);
     networks(im);
-    accounts(im);
+    import_accounts(im);
     patterns(im);
 }

@@ -21,6 +21,9 @@ struct sme_source source_named(struct str name, struct place at)
 }
 
 static void add(struct import_notes *notes, enum import_fate fate, struct sme_source from, const char *format,
+                va_list ap) __attribute__((format(printf, 4, 0)));
+
+static void add(struct import_notes *notes, enum import_fate fate, struct sme_source from, const char *format,
                 va_list ap)
 {
     struct buf b = buf_in(notes->arena);

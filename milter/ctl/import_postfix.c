@@ -135,6 +135,16 @@ static void add_net(struct postfix_import *p, struct buf *list, struct buf *comm
                 "without a password", STR_ARG(import_net(p->arena, &network->net)));
 }
 
+static bool is_in_nets(const struct sme *sme, struct ip ip)
+{
+    struct ip local;
+
+    for (size_t i = 0; i < sme->network_count; i++)
+        if (sme->networks[i].relay_without_auth.value && cidr_has(&sme->networks[i].net, ip))
+            return true;
+    return ip_parse(sme->local_ip.value, &local) && ip_equal(local, ip);
+}
+
 static void networks(struct postfix_import *p, struct buf *b)
 {
     const struct sme *sme = p->sme;
@@ -157,6 +167,12 @@ static void networks(struct postfix_import *p, struct buf *b)
 
         buf_addf(&list, is_v4 ? " " STR_FMT : " [" STR_FMT "]", STR_ARG(ip_text(p->arena, ip)));
         buf_addf(&comment, ", " STR_FMT, STR_ARG(sme->local_ip.from.name));
+    }
+    if (ip_parse(sme->external_ip.value, &ip) && !is_in_nets(sme, ip)) {
+        bool is_v4 = ip_is_v4(ip);
+
+        buf_addf(&list, is_v4 ? " " STR_FMT : " [" STR_FMT "]", STR_ARG(ip_text(p->arena, ip)));
+        buf_addf(&comment, ", " STR_FMT, STR_ARG(sme->external_ip.from.name));
     }
     for (size_t i = 0; i < sme->network_count; i++)
         add_net(p, &list, &comment, &sme->networks[i]);
@@ -285,17 +301,45 @@ static void unknown_users(struct postfix_import *p, struct buf *b)
                 "nobody is unknown", STR_ARG(sme->unknown_user.value));
 }
 
-/* aliases - pseudonyms, and users whose mail goes elsewhere. */
+/* group - its members; each of them may be forwarded in turn. */
+static void group(struct postfix_import *p, const struct sme_account *account, struct buf *pairs, struct buf *from)
+{
+    const struct sme_texts *members = &account->members;
+
+    if (!is_word(account->name, "@+=")) {
+        import_left_out(p->notes, account->from, "the name cannot stand in virtual_alias_maps");
+        return;
+    }
+    if (pairs->len > INLINE_MOST)
+        return;
+    buf_addf(pairs, "%s{" STR_FMT " = ", pairs->len ? ", " : "", STR_ARG(account->name));
+    for (size_t i = 0; i < members->count; i++) {
+        if (is_word(members->items[i], "@+="))
+            buf_addf(pairs, "%s" STR_FMT, i ? ", " : "", STR_ARG(members->items[i]));
+        else
+            import_left_out(p->notes, members->from, "\"" STR_FMT "\" cannot stand in virtual_alias_maps",
+                            STR_ARG(str_escaped(p->arena, members->items[i])));
+    }
+    buf_addc(pairs, '}');
+    add_from(from, members->from);
+    import_done(p->notes, members->from, "virtual_alias_maps: its mail goes to %zu members", members->count);
+}
+
+/* aliases - pseudonyms, groups, and users whose mail goes elsewhere. */
 static void aliases(struct postfix_import *p, struct buf *b)
 {
     struct buf pairs = buf_in(p->arena), from = buf_in(p->arena);
     struct sme_source first = {.name = STR_NONE};
-    size_t groups = 0;
+    size_t lists = 0;
 
     for (size_t i = 0; i < p->sme->account_count; i++) {
         const struct sme_account *account = &p->sme->accounts[i];
 
-        if (account->kind == SME_GROUP && groups++ == 0)
+        if (account->members.count) {
+            group(p, account, &pairs, &from);
+            continue;
+        }
+        if (account->kind == SME_GROUP && account->receives && lists++ == 0)
             first = account->from;
         if (account->goes_to.n == 0 || str_is(account->goes_to, account->name))
             continue;
@@ -314,9 +358,16 @@ static void aliases(struct postfix_import *p, struct buf *b)
                         STR_ARG(account->goes_to), account->keeps_copy ? ", and to its mailbox" : "");
     }
     table(p, b, (struct sme_source){.name = buf_str(&from)}, "virtual_alias_maps", &pairs);
-    if (groups)
-        import_notice(p->notes, first, "mail for groups (there are %zu) needs an alias of each in alias_maps: the "
-                      "databases do not make one", groups);
+    if (lists)
+        import_notice(p->notes, first, "mailing lists (there are %zu) need an alias of each in alias_maps, which leads "
+                      "to the program that knows their readers", lists);
+}
+
+/* extensions - goodrcptto takes bart-lists@ for bart; Postfix must not refuse it behind that. */
+static void extensions(struct buf *b)
+{
+    line(b, (struct sme_source){.name = STR("goodrcptto: user-anything is user, as on every SME Server")},
+         "recipient_delimiter", STR("-"));
 }
 
 static void outbound(struct postfix_import *p)
@@ -345,6 +396,7 @@ bool import_postfix(struct arena *a, const struct sme *sme, struct buf *main_cf,
     domains(&p, main_cf);
     unknown_users(&p, main_cf);
     aliases(&p, main_cf);
+    extensions(main_cf);
     outbound(&p);
     for (int i = SME_PORTS - 1; i >= 0; i--)
         if (sme->service[i].ciphers.value.n)

@@ -6,8 +6,9 @@ static const struct {
     enum import_fate fate;
     const char *text;
 } rows[] = {
-    {"badhelo", IMPORT_DONE, "helo.badhelo_file. aol.com and yahoo.com, which SME Server put there, are left out: real "
-                             "clients have these names today"},
+    {"badhelo", IMPORT_DONE, "helo.badhelo_file: ExternalIP, and the entries of a folder named with --qpsmtpd. aol.com "
+                             "and yahoo.com, which SME Server put there, are left out: real clients have these names "
+                             "today"},
     {"badmailfrom", IMPORT_DONE, "badmailfrom.senders_file, from a folder named with --qpsmtpd; badmailfromto is a "
                                  "file of its own"},
     {"badrcptto", IMPORT_DONE, "badrcptto.recipients_file: the entries that every SME Server has"},

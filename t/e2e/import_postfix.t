@@ -110,6 +110,10 @@ OTHERS = [
      {"mynetworks": "127.0.0.0/8 [::1]/128 192.168.1.1 10.2.0.0/16"}),
     ({"networks": ["0.0.0.0=network|Mask|0.0.0.0|RelayRequiresAuth|disabled"]},
      {"mynetworks": "127.0.0.0/8 [::1]/128 192.168.1.1"}),
+    ({"configuration": ["ExternalIP=203.0.113.7"]},
+     {"mynetworks": "127.0.0.0/8 [::1]/128 192.168.1.1 203.0.113.7", "recipient_delimiter": "-"}),
+    ({"accounts": ["alice=user", "bob=user", "team=group|Members|alice,bob"]},
+     {"virtual_alias_maps": "inline:{{team = alice, bob}}"}),
     ({"accounts": ["alice=user|FirstName|A", "info=pseudonym|Account|alice", "x@inner.test=pseudonym|Account|alice"]},
      {"virtual_alias_maps": "inline:{{info = alice}, {x@inner.test = alice}}"}),
 ]
@@ -202,7 +206,7 @@ class Moved(Postfix):
                 service(587, "TCPPort", str(self.port["submission"])),
                 "GatewayIP=192.168.1.254", "EmailUnknownUser=admin", "qmail=service|MaxMessageSize|200000"],
             "domains": ["inner.test=domain|MailServer|192.0.2.9:2525"],
-            "accounts": ["alice=user", "info=pseudonym|Account|alice"],
+            "accounts": ["alice=user", "bob=user", "info=pseudonym|Account|alice", "team=group|Members|alice,bob"],
         })
         self.imported = ctl("import", "sme", "--db", db, "--out", self.directory.file("out"))
         # The one thing that the database cannot know.
@@ -245,6 +249,10 @@ def at_work(tap):
                 as_if_from(client, address)
                 client.mail("alice@example.org")
                 tap.reply(client.rcpt("bob@elsewhere.test"), code, name)
+
+        def reached(rcpt):
+            return {r for m in house.sink.subject(f"to {rcpt}") for r in m.recipients}
+
         with Smtp(house.port["smtp"]) as client:
             as_if_from(client, "203.0.113.7")
             reply, sender = house.send(client, recipients=["nobody-knows@example.org"])
@@ -254,6 +262,11 @@ def at_work(tap):
             got = house.sink.subject("to info")
             tap.ok(reply.code == 250 and got and "alice@example.org" in str(got[0].recipients),
                    "a pseudonym's mail goes to its account", reply, got)
+            for rcpt, wanted in (("team@example.org", {"alice@example.org", "bob@example.org"}),
+                                 ("team-x@example.org", {"alice-x@example.org", "bob-x@example.org"})):
+                reply, sender = house.send(client, recipients=[rcpt], subject=f"to {rcpt}")
+                taps.wait_for(lambda: wanted <= reached(rcpt), 20)
+                tap.ok(reply.code == 250 and reached(rcpt) == wanted, f"{rcpt}: its members get it", reply, reached(rcpt))
             house.send(client, recipients=["carol@inner.test"])
             tap.ok(taps.wait_for(lambda: "192.0.2.9]:2525" in postfix.maillog(200), 20),
                    "MailServer: the domain's mail goes there", postfix.maillog(30))

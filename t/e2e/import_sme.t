@@ -385,6 +385,127 @@ def recipients(tap):
         tap.hasnt(said, "invalid recipient", "goodrcptto knows nobody of that domain, and refuses nobody")
 
 
+def mapped(server, box, name):
+    """What virtual_alias_maps of the import makes of it."""
+    with open(os.path.join(server.out, "postfix/main.cf")) as f:
+        maps = re.findall(r"(?m)^virtual_alias_maps = (.*)", f.read())
+    return maps and subprocess.run(["postmap", "-c", box.conf, "-q", name, maps[0]], capture_output=True, text=True,
+                                   timeout=60).stdout.strip() or None
+
+
+def groups(tap):
+    """A group's mail goes to its members; one without any is no recipient."""
+    with Server(accounts={"bart": "user", "lisa": "user|EmailForward|both|ForwardAddress|l@far.test", "shared": "system",
+                          "family": "group|Members|bart,Lisa , gone,admin", "nobody": "group|Members|gone,nobody,family",
+                          "empty": "group|Members|", "news": "list", "everyone": "pseudonym|Account|shared"}
+                ) as server, Sandbox() as box:
+        done = server.run()
+        tap.same({n: mapped(server, box, n) for n in ("family", "nobody", "empty", "shared", "news")},
+                 {"family": "bart, lisa, admin", "nobody": None, "empty": None, "shared": "bart, lisa", "news": None},
+                 "Members")
+        for part in ('left out: family{Members}: the member "gone" is no user',
+                     "notice: empty{Members}: empty has no members: it gets no mail",
+                     "family{Members}: virtual_alias_maps", "notice: news: mailing lists (there are 1)"):
+            tap.has(done.stdout, part, "told")
+        for who in ("family", "everyone", "shared", "news"):
+            accepted(rcpt=f"{who}@here.test")(tap, server, who)
+        for who in ("nobody", "empty"):
+            refused("invalid recipient", rcpt=f"{who}@here.test")(tap, server, f"{who} has no members")
+    with Server(accounts={**{f"u{i}": "user" for i in range(1001)},
+                          "all": "group|Members|" + ",".join(f"u{i}" for i in range(1001))}) as server, Sandbox() as box:
+        done = server.run()
+        tap.ok(done.returncode == 1 and "left out: all{Members}: Postfix does not expand" in done.stdout and
+               mapped(server, box, "all") is None, "more members than Postfix takes", done.stdout)
+
+
+def nobodies(tap):
+    """Whoever mail is to go to is somebody."""
+    for user in ("a b", "a/b", "@x", "x@", "a,b"):
+        with Server(plain={"EmailUnknownUser": user}) as server:
+            done = server.run()
+            tap.ok(done.returncode == 1 and "left out: EmailUnknownUser: " in done.stdout and "luser_relay" not in
+                   open(os.path.join(server.out, "postfix/main.cf")).read(), f"EmailUnknownUser={user}", done.stdout)
+            refused("invalid recipient", rcpt="nobody@here.test")(tap, server, "strangers' guesses are refused then")
+    for name, told in (("gone", True), ("bart", False), ("Admin", False), ("x@far.test", False)):
+        for prop, how in (("EmailUnknownUser", {"plain": {"EmailUnknownUser": name}}),
+                          ("qpsmtpd{BccUser}", {"qpsmtpd": {"Bcc": "enabled", "BccUser": name}})):
+            with Server(**how) as server:
+                done = server.run()
+                said = f'notice: {prop}: "{name}" is none of the accounts' in done.stdout
+                tap.ok(done.returncode == 0 and said == told,
+                       f"{prop}={name}: a notice" if told else f"{prop}={name}: none", done.stdout)
+    with Server(accounts={"bart": "user", "a": "pseudonym|Account|b", "b": "pseudonym|Account|A",
+                          "c": "pseudonym|Account|a", "d": "pseudonym|Account|e", "e": "pseudonym|Account|bart"}) as server, Sandbox() as box:
+        done = server.run()
+        tap.same({n: mapped(server, box, n) for n in "abcde"}, {"a": None, "b": None, "c": None, "d": "e", "e": "bart"},
+                 "pseudonyms in a circle")
+        for name in "abc":
+            tap.has(done.stdout, f"left out: {name}: the pseudonym leads to", "named")
+            refused("invalid recipient", rcpt=f"{name}@here.test")(tap, server, name)
+        accepted(rcpt="d@here.test")(tap, server, "a chain")
+
+
+def block_lists(tap):
+    """Lists as older servers wrote them, lists that stand twice, masks that are none."""
+    with Server(qpsmtpd={"DNSBL": "enabled", "RBLList": "list.test:other-list.test:dnsbl.sorbs.net,list.test,"
+                                                        "LIST.test:text"}) as server:
+        done = server.run()
+        tap.same(server.show("dnsbl.zones"), '{"list.test", "other-list.test"}', "a colon between lists")
+        for part in ('"list.test:other-list.test:dnsbl.sorbs.net" are several lists', 'the list "list.test" stands twice',
+                     'the list "LIST.test:text" stands twice', 'the list "dnsbl.sorbs.net"'):
+            tap.has(done.stdout, "notice: qpsmtpd{RBLList}: " + part, "told")
+        tap.same(done.returncode, 0, "all of it was meant")
+    for mask in ("x", "300", "", "8-", "8-x", "0", "-8"):
+        with Server(qpsmtpd={"URIBL": "enabled", "UBLList": f"links.test:{mask},names.test:8-16"}) as server:
+            done = server.run()
+            tap.ok(done.returncode == 1 and f'left out: qpsmtpd{{UBLList}}: "links.test:{mask}": behind the colon' in
+                   done.stdout and "links.test" not in server.show("uribl.zones"), f"UBLList: the mask {mask!r}",
+                   done.stdout, server.show("uribl.zones"))
+
+
+def own_names(tap):
+    """This machine's outer address; servers that nobody can ask."""
+    with Server(plain={"ExternalIP": "203.0.113.7"}) as server:
+        server.imported(tap, "ExternalIP")
+        tap.has(open(os.path.join(server.out, "goodrcptto")).read(), "\npostmaster@[203.0.113.7]\n", "postmaster there")
+        tap.ok(re.search(r"(?m)^mynetworks = .* 203\.0\.113\.7( |$)", open(os.path.join(server.out, "postfix/main.cf")
+                                                                       ).read()), "it is in mynetworks")
+    for rows in ({"domains": dict(DOMAINS, **{"inner.test": "domain|MailServer|host_x"})},
+                 {"plain": {"DelegateMailServer": "host_x"}}):
+        with Server(**rows) as server:
+            done = server.run()
+            main = open(os.path.join(server.out, "postfix/main.cf")).read()
+            tap.ok(done.returncode == 1 and "host_x" not in main and re.search(r"(?m)^relay_domains =$", main) and
+                   re.search(r"(?m)^left out: (domain inner.test\{MailServer\}|DelegateMailServer): ", done.stdout),
+                   "a server that smtp_forward cannot ask is none for Postfix either", done.stdout, main)
+
+
+def links(tap):
+    """A domain that signs with another one's key: its link is taken when the key is there."""
+    key = subprocess.run(["openssl", "genrsa", "2048"], capture_output=True, check=True).stdout
+    with Server(folder={"me": "mail.here.test\n", "dkim/here.test/selector": "may2013\n", "dkim/here.test/private": key}
+                ) as server:
+        os.symlink("/var/service/qpsmtpd/config/dkim/here.test", server.directory.file("qpsmtpd/dkim/other.test"))
+        os.symlink("gone.test", server.directory.file("qpsmtpd/dkim/third.test"))
+        os.symlink("fourth.test", server.directory.file("qpsmtpd/dkim/fourth.test"))
+        done = server.run()
+        tap.same(os.readlink(os.path.join(server.out, "dkim/other.test")), "here.test", "a link to a key")
+        for name, to in (("third", "gone"), ("fourth", "fourth")):
+            tap.ok(f"left out: dkim/{name}.test: is a link to {to}.test, which is not there" in done.stdout and
+                   not os.path.lexists(os.path.join(server.out, f"dkim/{name}.test")), f"{name}.test: one to none",
+                   done.stdout)
+
+
+def read_only(tap):
+    with Server() as server:
+        os.mkdir(server.out, 0o555)
+        # Root may write everywhere; a stranger may not.
+        done = subprocess.run(["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", CTL, "import", "sme",
+                               "--db", server.db, "--out", server.out], capture_output=True, text=True, timeout=60)
+        if "setpriv" not in done.stderr:
+            tap.same((done.returncode, os.listdir(server.out)), (77, []), "a directory that is read-only: 77")
+
+
 def forwarding(tap):
     """EmailForward decides where a user's mail goes; an address that was left in the record does not."""
     rows = {"": None, "local": None, "procmail": None, "sometimes": None, "forward": "lisa@far.test",
@@ -530,6 +651,49 @@ def files(tap):
         tap.ok("qpsmtpd{DNSBL}" not in quiet and "dropped" in quiet, "-q tells only what was not imported", quiet)
 
 
+def kept(tap):
+    """Whatever stood there before an import is kept, however often it is repeated."""
+    with Server() as server:
+        os.mkdir(server.out)
+        texts = ["# mine, from before\n", "# by hand, 1\n", "# by hand, 2\n"]
+        for turn, text in enumerate(texts):
+            server.directory.write("out/sme-milter.conf", text)
+            server.write("accounts", {f"user{turn}": "user"})
+            done = server.run()
+            name = "sme-milter.conf.previous" + (f".{turn + 1}" if turn else "")
+            tap.ok(done.returncode == 0 and f"sme-milter.conf (before: {name})" in done.stdout, "it is told", done.stdout,
+                   done.stderr)
+        found = tree(server.out)
+        tap.same([found.get(f"sme-milter.conf.previous{n}", b"").decode() for n in ("", ".2", ".3")], texts,
+                 "each of three edits is kept")
+        tap.ok(b"user0" in found["goodrcptto.previous"] and b"user1" in found["goodrcptto.previous.2"] and
+               b"user2" in found["goodrcptto"], "and each list", sorted(found))
+
+
+def conf_d(tap):
+    """conf.d opens the sections and profiles of the import again, for what it does not set."""
+    with Server(qpsmtpd=dict(LISTS, disclaimer="enabled"), folder={"disclaimer": "Our words.\n",
+                                                                       "badmailfrom": "@bad.test\n"}) as server:
+        os.makedirs(server.directory.file("out/conf.d"))
+        server.directory.write("out/conf.d/own.conf", 'helo { timeout = 3s }\ndnsbl { allow = {"192.0.2.25"} }\n'
+                               'profile "smtp" { helo { karma = -3 } }\n')
+        done = server.run()
+        tap.ok(done.returncode == 0 and "No such file" not in done.stdout + done.stderr, "it is imported", done.stdout,
+               done.stderr)
+        tap.same((server.show("helo.timeout"), server.show("helo.level"), server.show("helo.karma"),
+                  server.show("helo.karma", "smtp-local")), ("3s", "lenient", "-3", None), "both are in force")
+        accepted(without=("Blocked",))(tap, server, "dnsbl.allow, as the import advises")
+        server.directory.write("out/conf.d/own.conf", "helo { level = strict }\n")
+        done = server.run()
+        line = open(server.conf).read().split("\n").index("    level = lenient") + 1
+        said = f'{server.out}/conf.d/own.conf:1: "level" is already set at {server.out}/sme-milter.conf:{line}'
+        checked = subprocess.run([os.path.join(taps.build_dir(), "sme-milter"), "-t", "-c", server.conf],
+                                 capture_output=True, text=True, timeout=60)
+        tap.ok(done.returncode == 78 and said in done.stderr and ".import-" not in done.stderr,
+               "what both set is an error that names both", done.stderr)
+        tap.ok(checked.returncode == 78 and said in checked.stderr, "of sme-milter -t too", checked.stderr)
+
+
 def tree(top):
     found = {}
     for path, _, names in os.walk(top):
@@ -624,6 +788,8 @@ def folder(tap):
         done = server.run()
         tap.has(done.stdout, "notice: file dnsbl_zones: is not read: the property RBLList says it", "databases say it better")
         tap.same((server.show("helo.level"), server.show("karma.negative")), ("strict", "2"), "and count")
+        tap.ok("aol.com" not in open(os.path.join(server.out, "badhelo")).read() and
+               "notice: file badhelo: aol.com is left out" in done.stdout, "badhelo without SME Server's own", done.stdout)
         tap.ok(os.path.exists(os.path.join(server.out, "dkim/here.test/may2013.private")), "keys come from the folder")
     with Server() as server:
         tap.same(ctl("import", "sme", "--qpsmtpd", server.db, "--out", server.out).returncode, 66, "a folder that is none")
@@ -742,12 +908,20 @@ def main(tap):
     spam(tap)
     attachments(tap)
     recipients(tap)
+    groups(tap)
+    nobodies(tap)
+    block_lists(tap)
+    own_names(tap)
+    links(tap)
+    read_only(tap)
     forwarding(tap)
     ports(tap)
     circles(tap)
     networks(tap)
     bad_input(tap)
     files(tap)
+    kept(tap)
+    conf_d(tap)
     many(tap)
     folder(tap)
     systemd(tap)

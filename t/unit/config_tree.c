@@ -378,6 +378,18 @@ static void test_includes(void)
     write_file("order.conf", "include(\"order.d/*.conf\")");
     check_file("order.conf", "x=10 y=9 z=A", "");
 
+    /* a section may be opened again in another file, for what it does not have yet */
+    write_file("join.d/1.conf", "h { b = 2 }\np \"x\" { h { d = 1 } }\nnew { }\nh2 { x = 1 }\n");
+    write_file("join.d/2.conf", "p \"x\" { h { e = 1 } g { } }\np \"y\" { h { e = 1 } }\n"
+               "new { f = 1 }\nh2 { x += {2} }\n");
+    write_file("join.conf", "h { a = 1 }\nz = 1\np \"x\" { c = 1 }\ninclude(\"join.d/*.conf\")\nlast = 1\n");
+    check_file("join.conf", "h{a=1 b=2} z=1 p[x]{c=1 h{d=1 e=1} g{}} new{f=1} h2{x=1 x+={2}} p[y]{h{e=1}} last=1", "");
+    write_file("twice.conf", "h { a = 1 }\np \"x\" { g { c = 1 } }\ninclude(\"twice.inc\")\n");
+    write_file("twice.inc", "p \"x\" { g {\n c = 2 } }\nh { a = 2 }\nh { b = 2 }\n");
+    check_file("twice.conf", "h{a=1 a=2 b=2} p[x]{g{c=1 c=2}}",
+               "twice.inc:2: \"c\" is already set at twice.conf:2\ntwice.inc:3: \"a\" is already set at twice.conf:1\n"
+               "twice.inc:4: section \"h\" is already opened at line 3\n");
+
     write_file("missing.conf", "a = 1\ninclude(\"none.conf\")\nb = 2\n");
     check_file("missing.conf", "a=1 b=2",
                "missing.conf:2: include: none.conf cannot be read: No such file or directory\n");
@@ -463,6 +475,7 @@ static void remove_all(void)
 {
     struct arena *a = arena_new(0);
     static const char *const names[] = {
+        "join.conf", "join.d/1.conf", "join.d/2.conf", "twice.conf", "twice.inc",
         "conf.d/one.conf", "conf.d/two.conf", "order.d/10.conf", "order.d/9.conf", "order.d/A.conf",
         "order.d/.hidden.conf", "order.d/a.conf~", "plain.conf", "glob.conf", "order.conf", "missing.conf",
         "directory.conf", "fifo", "self.conf", "circle1.conf", "circle2.conf", "outer.conf", "open.conf", "huge.conf",
@@ -477,6 +490,7 @@ static void remove_all(void)
     }
     rmdir(path_of("conf.d"));
     rmdir(path_of("order.d"));
+    rmdir(path_of("join.d"));
     rmdir(path_of("[x]*\n"));
     ok(rmdir(directory) == 0, "the directory is empty again");
     arena_free(&a);
@@ -484,7 +498,8 @@ static void remove_all(void)
 
 int main(void)
 {
-    if (!mkdtemp(directory) || mkdir(path_of("conf.d"), 0700) != 0 || mkdir(path_of("order.d"), 0700) != 0)
+    if (!mkdtemp(directory) || mkdir(path_of("conf.d"), 0700) != 0 || mkdir(path_of("order.d"), 0700) != 0 ||
+        mkdir(path_of("join.d"), 0700) != 0)
         bail("cannot make a directory");
     test_good();
     test_bad_entries();
