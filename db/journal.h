@@ -122,6 +122,8 @@ struct journal_gap { /* rows that were lost, and when */
 };
 int journal_gaps(sqlite3 *db, struct arena *a, int64_t from_ms, struct journal_gap **list, size_t *count);
 
+int64_t journal_oldest(sqlite3 *db); /* time of the oldest row, ms; 0: there is none, or it cannot be read */
+
 /* journal_tidy - forget at most `most` rows that are too old or too many; *more: there may be others. */
 int journal_tidy(sqlite3 *db, const struct journal_settings *settings, int64_t now_ms, int most, bool *more);
 

@@ -322,3 +322,15 @@ int journal_gaps(sqlite3 *db, struct arena *a, int64_t from_ms, struct journal_g
     sqlite3_finalize(s);
     return rc == SQLITE_DONE ? SQLITE_OK : rc;
 }
+
+int64_t journal_oldest(sqlite3 *db)
+{
+    sqlite3_stmt *s;
+    int64_t ms = 0;
+
+    if (sqlite3_prepare_v2(db, "SELECT min(time) FROM message", -1, &s, NULL) == SQLITE_OK
+        && sqlite3_step(s) == SQLITE_ROW)
+        ms = sqlite3_column_int64(s, 0);
+    sqlite3_finalize(s);
+    return ms;
+}

@@ -260,25 +260,13 @@ static void set_bars(struct summary *s)
     s->bars = (unsigned)((s->to_ms - s->first_bar_ms) / s->bar_ms) + 1;
 }
 
-static int64_t oldest(sqlite3 *db)
-{
-    sqlite3_stmt *st;
-    int64_t ms = 0;
-
-    if (sqlite3_prepare_v2(db, "SELECT min(time) FROM message", -1, &st, NULL) == SQLITE_OK
-        && sqlite3_step(st) == SQLITE_ROW)
-        ms = sqlite3_column_int64(st, 0);
-    sqlite3_finalize(st);
-    return ms;
-}
-
 int summary_read(struct summary *s, sqlite3 *db)
 {
     struct tally *const tallies[] = {&s->by, &s->findings, &s->lists, &s->viruses, &s->clients, &s->senders,
                                      &s->recipient_domains};
     struct counting c = {.summary = s, .arena = arena_new(0)};
     struct journal_wish wish = {.from_ms = s->from_ms, .to_ms = s->to_ms};
-    int64_t first = oldest(db);
+    int64_t first = journal_oldest(db);
     int rc;
 
     if (first > s->from_ms && first < s->to_ms)
