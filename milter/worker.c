@@ -38,6 +38,7 @@
 #define BACKOFF_MOST_MS 5000
 #define BURY_MS 50
 #define STOP_MS 1000
+#define ENDED "it ended" /* without a word */
 #define JOBS_MOST 16
 #define PONG_MS 5000           /* a server only forks; on a machine that swaps it takes its time */
 
@@ -215,10 +216,14 @@ static void server_lost(struct crew *c, struct server *s, struct str why)
         if (c->failed != s->stamp || !str_is(str_of(c->why), why))
             log_error("%s: no worker: " STR_FMT "%s", c->kind, STR_ARG(shown),
                       c->serving ? "; the old one stays" : "");
-        c->failed = s->stamp;
-        if (!c->serving)
-            set_text(c->why, why);
-        c->start_at = clock_ms() + LOAD_AGAIN_MS;
+        if (str_is(why, STR(ENDED)) && c->backoff < BACKOFF_MOST_MS) {
+            postpone(c); /* it was killed, which tells nothing of its signatures: jobs wait for the next one */
+        } else {
+            c->failed = s->stamp;
+            if (!c->serving)
+                set_text(c->why, why);
+            c->start_at = clock_ms() + LOAD_AGAIN_MS;
+        }
         let_end(&c->loading);
     } else if (c->serving == s) {
         log_error("%s: the worker died: " STR_FMT, c->kind, STR_ARG(shown));
@@ -236,7 +241,7 @@ static void server_lost(struct crew *c, struct server *s, struct str why)
 static void hear_server(struct crew *c, struct server *s)
 {
     char bytes[FRAME_CONTROL_MOST];
-    struct str version, note, why = STR("it ended");
+    struct str version, note, why = STR(ENDED);
     ssize_t n = recv(s->fd, bytes, sizeof bytes, MSG_DONTWAIT);
     uint64_t count;
     struct frame f;
