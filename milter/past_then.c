@@ -392,6 +392,39 @@ bool list_said(struct arena *a, struct str noted, const struct zone *zone, enum 
     return false;
 }
 
+const struct zone *lists_again(struct context *c, const struct zone_list *zones, const struct ip *client,
+                               const struct then *then, struct str *code, struct finding *found)
+{
+    struct str noted = then_fact(then, FACT_LIST_SAID), doubt = STR_NONE;
+    bool doubtful = false;
+
+    *found = NO_OPINION;
+    if (noted.n)
+        fact_set(c, FACT_LIST_SAID, noted);
+    for (size_t i = 0; i < zones->count; i++) {
+        const struct zone *zone = &zones->items[i];
+        enum zone_said said;
+
+        if (client && !zone_takes(zone, *client))
+            continue;
+        if (!then || !list_said(c->arena, noted, zone, &said, code)) {
+            *found = then ? not_kept(c, "what the list " STR_FMT " says was not recorded", STR_ARG(zone->shown))
+                          : then_keep(c, then);
+            return NULL;
+        }
+        if (said == ZONE_LISTED)
+            return zone;
+        doubtful |= said == ZONE_UNSURE;
+        if (said != ZONE_CLEAN)
+            doubt = arena_printf(c->arena, STR_FMT "=" STR_FMT, STR_ARG(zone->shown), STR_ARG(*code));
+    }
+    if (doubt.n)
+        fact_set(c, FACT_LIST_UNSURE, doubt);
+    if (doubtful)
+        *found = unsure(c, "a block list could not be asked");
+    return NULL;
+}
+
 /* ---- options ---- */
 
 bool past_can_tell(const struct policy *policy, const char *option, struct str *why)

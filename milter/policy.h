@@ -216,6 +216,11 @@ void list_note(struct arena *a, struct buf *b, const struct zone *zone, enum zon
                const struct dns_answer *answer);
 bool list_said(struct arena *a, struct str noted, const struct zone *zone, enum zone_said *said, struct str *code);
 
+/* lists_again - what block lists of one client, or (NULL) of one name, said then: the first that listed it,
+ * with its *code; or NULL, and *found is what remains to be said. A list that was not asked may be anything. */
+const struct zone *lists_again(struct context *c, const struct zone_list *zones, const struct ip *client,
+                               const struct then *then, struct str *code, struct finding *found);
+
 /* not_kept - `again` cannot tell: what is missing, for people. */
 struct finding not_kept(struct context *c, const char *format, ...) __attribute__((format(printf, 2, 3)));
 

@@ -106,43 +106,24 @@ static struct finding dnsbl_mail(struct context *c)
     return unsure(c, "a block list could not be asked");
 }
 
-/* dnsbl_again - by what each list said then. A list that was not asked may be anything. */
 static struct finding dnsbl_again(struct context *c, enum stage stage, const struct then *then)
 {
     const struct dnsbl_options *o = OPTIONS(struct dnsbl_options, c);
-    struct str noted = then_fact(then, FACT_LIST_SAID), doubt = STR_NONE;
     struct asked *asked = session_state(c, sizeof *asked);
+    const struct ip *client = &c->session->peer.ip;
+    const struct zone *zone;
     struct finding f;
-    bool doubtful = false;
+    struct str code;
 
     (void)stage;
-    if (cidr_find(&o->allow, c->session->peer.ip))
+    if (cidr_find(&o->allow, *client))
         return NO_OPINION;
-    if (noted.n)
-        fact_set(c, FACT_LIST_SAID, noted);
-    for (size_t i = 0; i < o->zones.count; i++) {
-        const struct zone *zone = &o->zones.items[i];
-        enum zone_said said;
-        struct str code;
-
-        if (!zone_takes(zone, c->session->peer.ip))
-            continue;
-        if (!then)
-            return then_keep(c, then);
-        if (!list_said(c->arena, noted, zone, &said, &code))
-            return not_kept(c, "what the list " STR_FMT " says was not recorded", STR_ARG(zone->shown));
-        if (said == ZONE_LISTED) {
-            f = listed(c, zone, code, asked);
-            f.again = then->finding.again;
-            return f;
-        }
-        doubtful |= said == ZONE_UNSURE;
-        if (said != ZONE_CLEAN)
-            doubt = arena_printf(c->arena, STR_FMT "=" STR_FMT, STR_ARG(zone->shown), STR_ARG(code));
-    }
-    if (doubt.n)
-        fact_set(c, FACT_LIST_UNSURE, doubt);
-    return doubtful ? unsure(c, "a block list could not be asked") : NO_OPINION;
+    zone = lists_again(c, &o->zones, client, then, &code, &f);
+    if (!zone)
+        return f;
+    f = listed(c, zone, code, asked);
+    f.again = then->finding.again;
+    return f;
 }
 
 static const struct told_again dnsbl_told[] = {

@@ -90,38 +90,18 @@ static struct finding rhsbl_mail(struct context *c)
     return unsure(c, "a block list could not be asked");
 }
 
-/* rhsbl_again - by what each list said then. A list that was not asked may be anything. */
 static struct finding rhsbl_again(struct context *c, enum stage stage, const struct then *then)
 {
     const struct rhsbl_options *o = OPTIONS(struct rhsbl_options, c);
-    struct str noted = then_fact(then, FACT_LIST_SAID), doubt = STR_NONE;
-    struct str domain;
-    bool doubtful = false;
+    const struct zone *zone;
+    struct str domain, code;
+    struct finding f;
 
     (void)stage;
     if (!is_asked(c, &domain))
         return NO_OPINION;
-    if (noted.n)
-        fact_set(c, FACT_LIST_SAID, noted);
-    for (size_t i = 0; i < o->zones.count; i++) {
-        const struct zone *zone = &o->zones.items[i];
-        enum zone_said said;
-        struct str code;
-
-        if (!then)
-            return then_keep(c, then);
-        if (!list_said(c->arena, noted, zone, &said, &code))
-            return not_kept(c, "what the list " STR_FMT " says was not recorded", STR_ARG(zone->shown));
-        if (said == ZONE_LISTED) {
-            return listed(c, zone, code);
-        }
-        doubtful |= said == ZONE_UNSURE;
-        if (said != ZONE_CLEAN)
-            doubt = arena_printf(c->arena, STR_FMT "=" STR_FMT, STR_ARG(zone->shown), STR_ARG(code));
-    }
-    if (doubt.n)
-        fact_set(c, FACT_LIST_UNSURE, doubt);
-    return doubtful ? unsure(c, "a block list could not be asked") : NO_OPINION;
+    zone = lists_again(c, &o->zones, NULL, then, &code, &f);
+    return zone ? listed(c, zone, code) : f;
 }
 
 static const struct told_again rhsbl_told[] = {CAN_TELL("zones"), TOLD_AGAIN_END};
